@@ -1,0 +1,65 @@
+"""All that can go wrong, on one page. Each error also is the built-in error that a caller would expect."""
+
+
+class FutureCeleryError(Exception):
+    """The base of all errors of this package."""
+
+
+class InvalidTime(FutureCeleryError, ValueError):
+    """A date, an offset or an expiry that cannot be understood or is out of order."""
+
+
+class InvalidTimeType(FutureCeleryError, TypeError):
+    """A date, an offset or an expiry of a type that says no time: a number, a date, None."""
+
+
+class InvalidCallable(FutureCeleryError, TypeError):
+    """A callable that has no path by which another process could find it."""
+
+
+class CallableNotFound(FutureCeleryError, ImportError):
+    """A dotted path or a method name behind which there is no callable."""
+
+
+class CallableNotAllowed(FutureCeleryError, ValueError):
+    """A callable that no pattern of FUTURE_CELERY_ALLOWED_CALLABLES names."""
+
+
+class InvalidArguments(FutureCeleryError, TypeError):
+    """Arguments that cannot be stored, or that the callable does not take."""
+
+
+class ArgumentsTooLarge(InvalidArguments, ValueError):
+    """Arguments longer than FUTURE_CELERY_MAX_ARGUMENTS_SIZE."""
+
+
+class CorruptArguments(FutureCeleryError, ValueError):
+    """Stored arguments that cannot be read back, or whose signature is not ours."""
+
+
+class InvalidContentObject(FutureCeleryError, ValueError):
+    """A content object that no later query could find: unsaved, not a model, or with a composite key."""
+
+
+class ObjectGone(FutureCeleryError, LookupError):
+    """The content object, or an object among the arguments, is no longer in the database."""
+
+
+class InvalidOption(FutureCeleryError, ValueError):
+    """A priority, queue, number of attempts or key that is out of its range."""
+
+
+class WrongStatus(FutureCeleryError, RuntimeError):
+    """The job's status does not allow what was asked for."""
+
+
+class InsideTransaction(FutureCeleryError, RuntimeError):
+    """Jobs were to be run inside somebody's transaction."""
+
+
+class ClaimLost(FutureCeleryError, RuntimeError):
+    """This run no longer owns its row: its lease was taken over, or the row was deleted."""
+
+
+class JobFailed(FutureCeleryError):
+    """Tells Celery and Flower that a job failed; the job's own error is on its row."""
