@@ -1,0 +1,139 @@
+"""When a job becomes due, and when its slot is over: the accepted forms of time, turned into datetimes."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from django_future_celery.exceptions import InvalidTime, InvalidTimeType
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FORMS = "Use '5d', '1d12h', 'PT30M', '2027-01-01T09:00', a timedelta or a datetime."
+
+_PIECE = re.compile(r"(\d+)\s*([smhdw])\s*", re.ASCII)
+_OFFSET = re.compile(rf"(?:{_PIECE.pattern})+", re.ASCII)
+_DURATION = re.compile(
+    r"P(?=.)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?"
+    r"(?:(?P<seconds>\d+)(?:[.,](?P<microseconds>\d{1,6}))?S)?)?",
+    re.ASCII,
+)
+# Python alone would take any character between date and time, and so some bare numbers.
+_DATETIME = re.compile(r"[\dW-]+[T ][\d:.,]+\s*(?:Z|[+-][\d:.]+)?", re.ASCII)
+
+_REFUSED = (
+    (re.compile(r""), "is empty."),
+    (re.compile(r"\d+([.,]\d+)?"), "has no unit: write '5m', '5h' or '5d'."),
+    (re.compile(r"[-+].*"), "has a sign: offsets count forward and have none."),
+    (re.compile(r"P[^T]*[YM].*"), "has years or months, which have no fixed length: use weeks or days."),
+    (re.compile(r"\d{4}-[\dW-]+"), "is a date without a time: write '2027-01-01T09:00'."),
+)
+
+
+def start_of(value: datetime | timedelta | str, *, now: datetime) -> datetime:
+    """Tell when a job becomes due.
+
+    ``value`` is a datetime, a timedelta of zero or more, an offset of whole seconds, minutes, hours, days and
+    weeks (``'5d'``, ``'1d12h'``), an ISO 8601 duration without years and months, or an ISO 8601 datetime.
+    Offsets count from ``now``, which is as ``timezone.now()`` gives it: elapsed time under ``USE_TZ``, else
+    naive arithmetic. Naive datetimes are in Django's current time zone; ``fold`` tells equal ones apart.
+
+    Returns what Django stores: UTC under ``USE_TZ``, else naive in the default time zone.
+    Raises InvalidTimeType for another type, InvalidTime for a value that says no time.
+    """
+    return _instant(value, now)
+
+
+def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> datetime | None:
+    """Tell when the slot that begins at ``start`` is over; None means never.
+
+    Takes the forms of ``start_of``; offsets count from ``start``. Returns a datetime as ``start_of`` does.
+    Raises InvalidTimeType for another type, InvalidTime for what says no time, or no time after ``start``.
+    """
+    if expires is None:
+        return None
+    end = _instant(expires, start)
+    if end <= _stored(start):
+        raise InvalidTime(f"expires={expires!r} is not after the start, {start}: use a later one or None.")
+    return end
+
+
+def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
+    time = _parsed(value) if isinstance(value, str) else value
+    try:
+        if isinstance(time, timedelta):
+            return _stored(base) + _forward(time)
+        if isinstance(time, datetime):
+            return _stored(time)
+    except OverflowError:
+        raise InvalidTime(f"{value!r} is outside the years 1 to 9999: give a nearer time.") from None
+    raise InvalidTimeType(f"{value!r} is a {type(value).__name__}, which says no time. {FORMS}")
+
+
+def _forward(offset: timedelta) -> timedelta:
+    if offset < timedelta():
+        raise InvalidTime(f"{offset!r} is negative: offsets count forward. Give a past time as a datetime.")
+    return offset
+
+
+def _parsed(value: str) -> datetime | timedelta:
+    text = value.strip()
+    if _OFFSET.fullmatch(text):
+        return _offset(text)
+    if duration := _DURATION.fullmatch(text):
+        return _duration(duration)
+    if _DATETIME.fullmatch(text) and (time := _datetime(text)):
+        return time
+    reasons = (reason for pattern, reason in _REFUSED if pattern.fullmatch(text))
+    raise InvalidTime(f"{value!r} {next(reasons, 'cannot be understood as a time.')} {FORMS}")
+
+
+def _offset(text: str) -> timedelta:
+    pieces = _PIECE.findall(text)
+    numbers = {UNITS[unit]: number for number, unit in pieces}
+    if len(numbers) < len(pieces):
+        raise InvalidTime(f"{text!r} names a unit twice: add the two up.")
+    return _timedelta(text, numbers)
+
+
+def _duration(match: re.Match[str]) -> timedelta:
+    numbers = {unit: number for unit, number in match.groupdict().items() if number}
+    if "microseconds" in numbers:
+        numbers["microseconds"] = numbers["microseconds"].ljust(6, "0")
+    return _timedelta(match.string, numbers)
+
+
+def _timedelta(text: str, numbers: dict[str, str]) -> timedelta:
+    try:
+        return timedelta(**{unit: int(number) for unit, number in numbers.items()})
+    except (OverflowError, ValueError):  # int() refuses thousands of digits with a ValueError
+        raise InvalidTime(f"{text!r} is longer than time lasts here: give a shorter offset.") from None
+
+
+def _datetime(text: str) -> datetime | None:
+    try:
+        return parse_datetime(text)
+    except ValueError as error:
+        raise InvalidTime(f"{text!r} is no datetime: {error}. {FORMS}") from None
+
+
+def _stored(value: datetime) -> datetime:
+    """Give the instant as Django stores it: UTC, or naive in the default time zone if ``USE_TZ`` is off."""
+    if timezone.is_naive(value):
+        if not settings.USE_TZ:
+            return value
+        value = timezone.make_aware(value)
+    instant = _existing(value)
+    return instant if settings.USE_TZ else timezone.make_naive(instant, timezone.get_default_timezone())
+
+
+def _existing(value: datetime) -> datetime:
+    instant = value.astimezone(UTC)
+    local = value.replace(tzinfo=None)
+    if instant.astimezone(value.tzinfo).replace(tzinfo=None) != local:
+        raise InvalidTime(f"{local} does not exist in {value.tzinfo}: its clocks skip that hour.")
+    return instant
