@@ -1,0 +1,103 @@
+"""Run a Python callable later, from a row in your Django database.
+
+The names below can be imported anywhere, also in a settings file: models are imported when they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django_future_celery.callables import job_as_parameter, non_atomic_job, sticky_job
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+    from django_future_celery.models import ScheduledJob
+
+__all__ = ["ScheduledJob", "job_as_parameter", "non_atomic_job", "run_jobs", "schedule_job", "sticky_job"]
+
+
+def schedule_job(
+    date: datetime | timedelta | str,
+    callable_name: str | Callable[..., Any],
+    content_object: Model | None = None,
+    expires: datetime | timedelta | str | None = "7d",
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    queue: str | None = None,
+    priority: int = 0,
+    max_attempts: int = 1,
+    check: bool = True,
+    using: str | None = None,
+) -> ScheduledJob:
+    """Insert a job that is run once, not before ``date`` and not after ``expires``; the broker is not touched.
+
+    The row is part of the caller's transaction: rolled back, there is no job.
+
+    Args:
+        date: when the job becomes due: a datetime (a naive one is in the current time zone), or an offset from now as
+            a timedelta, as ``'5d'`` or ``'1d12h'`` (s, m, h, d, w; m is minutes), or in ISO 8601.
+        callable_name: a dotted path, a module-level function, or the name of a method of ``content_object``.
+        content_object: a saved model instance; fetched when the job runs and given as the first argument.
+        expires: the end of the slot, an offset from its start or a datetime; None: never.
+        args: positional arguments, a list or a tuple. Anything picklable can be among the arguments.
+        kwargs: keyword arguments.
+        queue: the Celery queue; None: the default one.
+        priority: -100 to 100, the higher ones are dispatched first.
+        max_attempts: how many times the job may be started at most, if it raises or its process dies.
+        check: whether to refuse a callable that cannot be imported here, or does not take the arguments.
+        using: the alias of the database that keeps the row.
+
+    Raises:
+        ValueError, TypeError, ImportError: the call cannot work; nothing was written. The exact errors are in
+            :mod:`django_future_celery.exceptions`.
+    """
+    from django_future_celery.scheduling import schedule
+
+    return schedule(
+        date,
+        callable_name,
+        content_object,
+        expires,
+        args,
+        kwargs,
+        queue=queue,
+        priority=priority,
+        max_attempts=max_attempts,
+        check=check,
+        using=using,
+    )
+
+
+def run_jobs(
+    delete_completed: bool = False,
+    ignore_errors: bool = False,
+    now: datetime | None = None,
+    using: str | None = None,
+) -> None:
+    """Run what is due in this process, with no broker, in the order of priority and of the time due.
+
+    Args:
+        delete_completed: delete the rows of the jobs that complete.
+        ignore_errors: go on after a job that raised. Its error is on its row in any case.
+        now: run what is due by then, instead of by the database's clock.
+        using: the alias of the one database to look into; None: ``FUTURE_CELERY_DATABASES``.
+
+    Raises:
+        InsideTransaction: called inside ``transaction.atomic()``; a TestCase is fine.
+        BaseException: whatever a job raised, as it is, unless ``ignore_errors``.
+    """
+    from django_future_celery.processing import run_jobs
+
+    run_jobs(delete_completed, ignore_errors, now, using)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ScheduledJob":
+        from django_future_celery.models import ScheduledJob
+
+        return ScheduledJob
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from django_future_celery import content_objects, serializers
+from django_future_celery.clock import to_micros
+from django_future_celery.exceptions import WrongStatus
+from django_future_celery.indexes import PartialIndex
+from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.states import END_STATES, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+#: What may change while a job waits. All else is settled at the insert, or is moved by querysets.py alone.
+EDITABLE = ("time_slot_start", "time_slot_end", "priority", "queue")
+
+
+class WakeField(models.BigIntegerField):  # type: ignore[type-arg]
+    """Microseconds since 1970 UTC. Set by every insert: the start of the slot, or nothing for a job that has ended."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        if add and getattr(model_instance, self.attname) is None and model_instance.status not in END_STATES:
+            setattr(model_instance, self.attname, model_instance.due_at)
+        return super().pre_save(model_instance, add)
+
+
+class ScheduledJob(models.Model):
+    """One call of one callable, not before its slot begins and not after its slot is over."""
+
+    id = models.BigAutoField(primary_key=True)
+    time_slot_start = models.DateTimeField(_("not before"))
+    time_slot_end = models.DateTimeField(_("not after"), null=True, blank=True)
+    callable_name = models.CharField(_("callable"), max_length=255)
+    # No constraint: a job must outlive its content type, to end as failed with the reason.
+    content_type = models.ForeignKey(
+        ContentType,
+        verbose_name=_("content type"),
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        null=True,
+        blank=True,
+    )
+    object_id = models.CharField(_("object id"), max_length=255, null=True, blank=True)  # noqa: DJ001
+    content_object = GenericForeignKey("content_type", "object_id", for_concrete_model=False)
+    #: As serializers.py writes them; ``args`` and ``kwargs`` decode them on access, so that a list never does.
+    args_text = models.TextField(_("arguments"), db_column="args", default="[]")
+    kwargs_text = models.TextField(_("keyword arguments"), db_column="kwargs", default="{}")
+    queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    max_attempts = models.PositiveSmallIntegerField(_("at most attempts"), default=1)
+    unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    status = models.CharField(
+        _("status"), max_length=16, choices=Status.choices, default=Status.SCHEDULED, editable=False
+    )
+    wake_at = WakeField(_("wake at"), null=True, editable=False)
+    #: Starts that were committed. A run may write to its row only while this is the number it started with.
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    dispatched_at = models.DateTimeField(_("sent at"), null=True, editable=False)
+    dispatches = models.PositiveIntegerField(_("times sent"), default=0, editable=False)
+    execution_start = models.DateTimeField(_("started at"), null=True, editable=False)
+    execution_end = models.DateTimeField(_("ended at"), null=True, editable=False)
+    worker = models.CharField(_("worker"), max_length=255, default="", editable=False)
+    task_id = models.CharField(_("Celery task"), max_length=255, default="", editable=False)
+    #: NULL until the job returned something other than None.
+    return_value = models.TextField(_("result"), null=True, editable=False)  # noqa: DJ001
+    error = models.TextField(_("error"), default="", editable=False)
+
+    objects: ClassVar[Any] = ScheduledJobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("scheduled job")
+        verbose_name_plural = _("scheduled jobs")
+        get_latest_by = "id"
+        indexes: ClassVar = [
+            # The due rows, in the order in which they are taken.
+            PartialIndex(name="future_wake", fields=["priority", "wake_at", "id"], where=Q(wake_at__isnull=False)),
+            # The few rows that have a message out.
+            PartialIndex(name="future_sent", fields=["dispatched_at", "wake_at"], where=Q(dispatched_at__isnull=False)),
+            # The few rows that run. The condition says so without naming a status: a status arrives as a parameter,
+            # which a planner cannot compare with the condition of an index.
+            PartialIndex(
+                name="future_running",
+                fields=["status", "wake_at"],
+                where=Q(execution_start__isnull=False, execution_end__isnull=True),
+            ),
+            PartialIndex(
+                name="future_object",
+                fields=["content_type", "object_id"],
+                where=Q(content_type__isnull=False),
+            ),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="future_ended_rows_sleep",
+                condition=Q(status__in=sorted(END_STATES), wake_at__isnull=True)
+                | Q(status__in=[Status.RUNNING, Status.SCHEDULED], wake_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.callable_name} ({self.get_status_display()})"
+
+    def __repr__(self) -> str:
+        return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
+
+    def save(self, **options: Any) -> None:  # type: ignore[override]
+        """Insert a new job; of a stored one write the slot, the priority and the queue, while it waits.
+
+        Everything else of a stored job is settled or belongs to whoever runs it, and stays as the database has it.
+
+        Raises:
+            WrongStatus: the stored job is running or has ended.
+        """
+        if self._state.adding:
+            super().save(**options)
+            return
+        if others := set(options.get("update_fields") or ()) - set(EDITABLE):
+            raise WrongStatus(f"save() does not write {sorted(others)} of a stored job; it may change {EDITABLE}.")
+        objects: ScheduledJobQuerySet = type(self).objects.using(options.get("using") or self._state.db)
+        if not objects.edit(self, self.due_at):
+            raise WrongStatus(f"Job {self.pk} does not wait any more, so it cannot be changed: reschedule() it.")
+
+    @property
+    def args(self) -> Any:
+        """The positional arguments as they were given, a list or a tuple."""
+        return serializers.loads(self.args_text, bind=self.binding("args"), using=self._state.db)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        value: dict[str, Any] = serializers.loads(self.kwargs_text, bind=self.binding("kwargs"), using=self._state.db)
+        return value
+
+    @property
+    def due_at(self) -> int:
+        """The start of the slot in microseconds since 1970 UTC."""
+        return to_micros(self.time_slot_start)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether a message for this job is out."""
+        return self.status == Status.SCHEDULED and self.dispatched_at is not None
+
+    @property
+    def is_method_call(self) -> bool:
+        """Whether the callable is a method of the content object."""
+        return "." not in self.callable_name
+
+    def fetch_content_object(self) -> models.Model | None:
+        """Fetch the content object.
+
+        Raises:
+            ObjectGone: the job has one, and it is no longer in the database.
+        """
+        if self.content_type_id is None:
+            return None
+        model = content_objects.model_of(self.content_type_id, using=self._state.db)
+        return content_objects.fetch(model, self.object_id or "", using=self._state.db)
+
+    def binding(self, column: str) -> str:
+        """What a pickle in ``column`` is signed with: it must not be moved to another column, callable or object."""
+        # The label, not the number: content types are numbered anew in each database.
+        model = ContentType.objects.get_for_id(self.content_type_id) if self.content_type_id else None
+        label = f"{model.app_label}.{model.model}" if model else ""
+        return "|".join((column, self.callable_name, label, self.object_id or ""))
+
+    def reschedule(self, date: datetime | timedelta | str, *args: Any, **options: Any) -> ScheduledJob:
+        """Schedule a new job like this one; see :func:`django_future_celery.scheduling.reschedule`."""
+        from django_future_celery.scheduling import reschedule
+
+        return reschedule(self, date, *args, **options)
+
+    def cancel(self) -> bool:
+        """Stop the job if it still waits; whether that was so. A running job goes on."""
+        objects: ScheduledJobQuerySet = type(self).objects.using(self._state.db)
+        return objects.filter(pk=self.pk).cancel() == 1
