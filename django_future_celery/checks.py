@@ -1,0 +1,108 @@
+"""System checks: each setting by its id, and what a database needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core import checks
+from django.db import connections
+
+from django_future_celery.conf import PREFIX, settings
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be: a predicate, and the same in words."""
+
+    id: str
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _names(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _aliases(value: Any) -> bool:
+    return value is None or (_names(value) and bool(value) and all(alias in connections.settings for alias in value))
+
+
+SECONDS = (_positive, "a number of seconds above 0")
+COUNT = (_whole, "a whole number above 0")
+
+RULES = {
+    "TICK_SECONDS": Rule("E001", *SECONDS),
+    "DISPATCH_LEASE_SECONDS": Rule("E002", *SECONDS),
+    "RUN_LEASE_SECONDS": Rule("E003", *SECONDS),
+    "HEARTBEAT_SECONDS": Rule(
+        "E004",
+        lambda value: _positive(value) and value * 2 < settings.RUN_LEASE_SECONDS,
+        "a number of seconds below half of FUTURE_CELERY_RUN_LEASE_SECONDS",
+    ),
+    "CLAIM_SIZE": Rule("E005", *COUNT),
+    "WINDOW": Rule("E006", *COUNT),
+    "PUBLISH_TIMEOUT_SECONDS": Rule("E007", *SECONDS),
+    "RETRY_BACKOFF_SECONDS": Rule("E008", *SECONDS),
+    "RETRY_BACKOFF_MAX_SECONDS": Rule("E009", *SECONDS),
+    "STICKY_INTERVAL": Rule("E010", *SECONDS),
+    "PICKLE": Rule("E011", lambda value: isinstance(value, bool), "True or False"),
+    "MAX_ARGUMENTS_SIZE": Rule("E012", *COUNT),
+    "MAX_RESULT_SIZE": Rule("E013", *COUNT),
+    "MAX_ERROR_SIZE": Rule("E014", *COUNT),
+    "ALLOWED_CALLABLES": Rule("E015", _names, "None, or a list of patterns such as ['shop.jobs.*']"),
+    "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
+}
+
+
+def check_settings(**options: Any) -> list[checks.CheckMessage]:
+    return [*wrong_values(), *unknown_names()]
+
+
+def wrong_values() -> list[checks.CheckMessage]:
+    return [
+        checks.Error(f"{PREFIX}{name} = {value!r}: it must be {rule.words}.", id=f"future_celery.{rule.id}")
+        for name, rule in RULES.items()
+        if not rule.holds(value := getattr(settings, name))
+    ]
+
+
+def unknown_names() -> list[checks.CheckMessage]:
+    """A setting with our prefix that we do not know is a typing error, and would be ignored in silence."""
+    names = [name for name in dir(django_settings) if name.startswith(PREFIX) and name.isupper()]
+    return [
+        checks.Warning(
+            f"{name} is no setting of django_future_celery.",
+            hint=f"The settings are {', '.join(PREFIX + known for known in RULES)}.",
+            id="future_celery.W001",
+        )
+        for name in names
+        if name.removeprefix(PREFIX) not in RULES
+    ]
+
+
+def check_databases(databases: Sequence[str] | None = None, **options: Any) -> list[checks.CheckMessage]:
+    """SQLite has one write lock; a transaction that asks for it late may find it gone, and fails at once."""
+    return [
+        checks.Warning(
+            f"The SQLite database {alias!r} opens transactions without the write lock; under several processes "
+            "some will fail with 'database is locked'.",
+            hint="Set OPTIONS = {'transaction_mode': 'IMMEDIATE', 'timeout': 20} for it.",
+            id="future_celery.W002",
+        )
+        for alias in databases or ()
+        if connections[alias].vendor == "sqlite"
+        and str(connections[alias].settings_dict["OPTIONS"].get("transaction_mode")).upper() != "IMMEDIATE"
+    ]

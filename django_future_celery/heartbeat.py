@@ -1,0 +1,78 @@
+"""One thread in each process renews the leases of all that the process runs.
+
+It costs nothing for jobs shorter than ``FUTURE_CELERY_HEARTBEAT_SECONDS``. A run whose lease nobody renews is taken to
+be lost; if its process was only frozen, its end finds the row taken and is rolled back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from django_future_celery.conf import settings
+from django_future_celery.models import ScheduledJob
+
+logger = logging.getLogger(__name__)
+
+#: (alias, id, attempts) of what this process runs just now. Single operations on a set need no lock.
+_runs: set[tuple[str, int, int]] = set()
+_thread: threading.Thread | None = None
+_starting = threading.Lock()
+
+
+@contextmanager
+def beating(job: ScheduledJob) -> Iterator[None]:
+    """Keep the lease of a running job alive until the block is left."""
+    run = (job._state.db or "", job.pk, job.attempts)
+    _ensure_thread()
+    _runs.add(run)
+    try:
+        yield
+    finally:
+        _runs.discard(run)
+
+
+def renew_all() -> None:
+    """Renew the leases of all that this process runs, with one UPDATE a database."""
+    runs = list(_runs)
+    for using in {alias for alias, _, _ in runs}:
+        try:
+            ScheduledJob.objects.using(using).renew((pk, attempts) for alias, pk, attempts in runs if alias == using)
+        except (DatabaseError, InterfaceError) as error:
+            # The lease outlasts several beats; the next one may find the database again.
+            logger.warning("Could not renew the leases of running jobs in %s: %s", using, error)
+        finally:
+            connections[using].close()
+
+
+def _beat_forever() -> None:
+    while True:
+        time.sleep(settings.HEARTBEAT_SECONDS)
+        renew_all()
+
+
+def _ensure_thread() -> None:
+    global _thread
+    if _thread is not None and _thread.is_alive():
+        return
+    with _starting:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_beat_forever, name="future-celery-heartbeat", daemon=True)
+            _thread.start()
+
+
+def _forget() -> None:
+    """Start anew in a forked child: the thread and the runs stayed with the parent."""
+    global _thread, _starting
+    _thread, _starting = None, threading.Lock()
+    _runs.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+import traceback
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from django_future_celery.dispatcher import databases
+from django_future_celery.models import ScheduledJob
+from django_future_celery.processing import Pass, delete_complete
+from django_future_celery.states import Status
+
+
+class Command(BaseCommand):
+    help = _("Run the scheduled jobs that are due, in this process; no broker and no worker is needed.")
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "-d",
+            "--delete-completed",
+            action="store_true",
+            help=_("Delete the rows of the jobs that complete."),
+        )
+        parser.add_argument(
+            "-i", "--ignore-errors", action="store_true", help=_("Go on with the next job when one fails.")
+        )
+        parser.add_argument(
+            "--database", help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES.")
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.count: Counter[str] = Counter()
+        try:
+            for alias in [options["database"]] if options["database"] else databases():
+                self.run_pass(Pass(alias), options)
+        finally:
+            self.stdout.write(self.summary())
+
+    def run_pass(self, jobs: Pass, options: dict[str, Any]) -> None:
+        total = jobs.due().count() if sys.stderr.isatty() else None
+        bar = tqdm(jobs, total=total, unit="job", disable=total is None, leave=False)
+        try:
+            for outcome in bar:
+                self.count[outcome.job.status] += 1
+                if options["delete_completed"]:
+                    delete_complete(outcome.job)
+                if outcome.error is not None:
+                    self.stderr.write("".join(traceback.format_exception(outcome.error)))
+                    self.give_up(outcome.job, outcome.error, options)
+        finally:
+            bar.close()
+            self.count[Status.EXPIRED] += jobs.expired
+            self.count["lost"] += jobs.recovered.failed + jobs.recovered.again
+
+    def give_up(self, job: ScheduledJob, error: BaseException, options: dict[str, Any]) -> None:
+        if not isinstance(error, Exception | SystemExit):
+            raise error  # Ctrl-C, say: it was recorded, now it does what it is for.
+        if not options["ignore_errors"]:
+            raise CommandError(f"Job {job.pk}, {job.callable_name}, failed; -i goes on with the others.")
+
+    def summary(self) -> str:
+        shown = (Status.COMPLETE, Status.FAILED, Status.SCHEDULED, Status.EXPIRED, "lost")
+        words = {Status.SCHEDULED: _("to be tried again"), "lost": _("lost in an earlier run")}
+        return ", ".join(
+            f"{self.count[each]} {words.get(each, each)}"
+            for each in shown
+            if self.count[each] or each in (Status.COMPLETE, Status.FAILED)
+        )

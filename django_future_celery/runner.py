@@ -1,0 +1,203 @@
+"""One run of one job: start, call, record.
+
+``start`` wins the row, and commits that before the callable is touched. ``call`` makes the call. ``complete`` is the
+last statement of the transaction that the call ran in: the job's writes and its status are there together, or not.
+Whatever raised is recorded by ``record_error``, after the rollback.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.db import InterfaceError, OperationalError, connections, transaction
+
+from django_future_celery import content_objects
+from django_future_celery.backoff import retry_pause
+from django_future_celery.callables import check_allowed, find_method, is_atomic, resolve, takes_job
+from django_future_celery.clock import SECOND, to_datetime
+from django_future_celery.conf import settings
+from django_future_celery.exceptions import ClaimLost
+from django_future_celery.heartbeat import beating
+from django_future_celery.models import ScheduledJob
+from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.states import Status
+from django_future_celery.text import describe_error, describe_value
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
+PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that this process has started."""
+
+    job: ScheduledJob
+    #: The database's clock at the start, and this process's stopwatch at the same moment.
+    clock: int
+    stopwatch: int = field(default_factory=time.monotonic_ns)
+
+    @property
+    def rows(self) -> ScheduledJobQuerySet:
+        rows: ScheduledJobQuerySet = ScheduledJob.objects.using(self.job._state.db)
+        return rows
+
+    def now(self) -> int:
+        """The database's clock, without asking it again."""
+        return self.clock + (time.monotonic_ns() - self.stopwatch) // 1000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run; ``error`` is what the callable raised, if it did."""
+
+    job: ScheduledJob
+    error: BaseException | None = None
+
+
+def run_job(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Outcome | None:
+    """Run a job if its row can be won; None says that it was somebody else's, is not due, or is over.
+
+    Args:
+        attempts: the starts of the job so far, as whoever found it due saw them.
+        now: replaces the database's clock where the slot is checked.
+    """
+    run = start(pk, attempts, using=using, task_id=task_id, now=now)
+    return None if run is None else finish(run)
+
+
+def start(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Run | None:
+    rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now)
+    return None if job is None else Run(job, job.clock)  # type: ignore[attr-defined]
+
+
+def finish(run: Run) -> Outcome:
+    """Take a started job to the end of its run, whatever the callable does."""
+    with beating(run.job):
+        try:
+            perform(run)
+        except BaseException as error:
+            return record_error(run, error)
+        finally:
+            leave_connections_clean()
+    return Outcome(run.job)
+
+
+def perform(run: Run) -> None:
+    function = find_callable(run.job)
+    with transaction_around(function, run.job):
+        value = call(run.job, function)
+        complete(run, value)
+
+
+def find_callable(job: ScheduledJob) -> Callable[..., Any]:
+    if not job.is_method_call:
+        check_allowed(job.callable_name)
+        return resolve(job.callable_name)
+    model = content_objects.model_of(job.content_type_id or 0, using=job._state.db)
+    return find_method(model, job.callable_name)
+
+
+def transaction_around(function: Callable[..., Any], job: ScheduledJob) -> AbstractContextManager[Any]:
+    return transaction.atomic(using=job._state.db, durable=True) if is_atomic(function) else nullcontext()
+
+
+def call(job: ScheduledJob, function: Callable[..., Any]) -> Any:
+    """Call ``function([job], [content_object], *args, **kwargs)``, or the content object's method of its name."""
+    leading: list[Any] = [job] if takes_job(function) else []
+    if job.is_method_call:
+        function = getattr(job.fetch_content_object(), job.callable_name)
+    elif job.content_type_id is not None:
+        leading.append(job.fetch_content_object())
+    result = function(*leading, *job.args, **job.kwargs)
+    return async_to_sync(_wait)(result) if inspect.isawaitable(result) else result
+
+
+async def _wait(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def complete(run: Run, value: Any) -> None:
+    """Record the good end.
+
+    Raises:
+        ClaimLost: the row is no longer this run's, so what the callable wrote must be rolled back.
+    """
+    text = None if value is None else describe_value(value, settings.MAX_RESULT_SIZE)
+    if not run.rows.complete(run.job, text, to_datetime(run.now())):
+        raise ClaimLost(f"Job {run.job.pk} was taken from {run.job.worker} while it ran: its lease was over.")
+
+
+def record_error(run: Run, error: BaseException) -> Outcome:
+    """Record the bad end of an attempt, on a new connection if need be."""
+    text = describe_error(error, settings.MAX_ERROR_SIZE)
+    recorded = persist(lambda: write_error(run, text), run)
+    if recorded is None:
+        logger.error("Job %s failed, and the database does not answer to record it.", run.job.pk, exc_info=error)
+    elif not recorded:
+        return explain_miss(run, error)
+    else:
+        log_failure(run.job, error)
+    return Outcome(run.job, error)
+
+
+def write_error(run: Run, text: str) -> bool:
+    job, ended = run.job, to_datetime(run.now())
+    if job.attempts < job.max_attempts:
+        return run.rows.try_again(job, text, ended, run.now() + int(retry_pause(job.attempts) * SECOND))
+    return run.rows.fail(job, text, ended)
+
+
+def persist(write: Callable[[], bool], run: Run) -> bool | None:
+    """Give what ``write`` returns; None if the database did not answer for some ten seconds."""
+    for pause in (*PATIENCE, None):
+        try:
+            return write()
+        except (OperationalError, InterfaceError):
+            connections[run.job._state.db or ""].close()
+            if pause is not None:
+                time.sleep(pause)
+    return None
+
+
+def explain_miss(run: Run, error: BaseException) -> Outcome:
+    """An error of a run that no longer owns its row: raised after the commit, or by the fence."""
+    stored = run.rows.filter(pk=run.job.pk).first()
+    if stored is not None and stored.status == Status.COMPLETE and stored.attempts == run.job.attempts:
+        logger.error("Job %s is complete, but a hook after its commit raised.", run.job.pk, exc_info=error)
+    else:
+        logger.warning("Job %s was lost by this run, which was rolled back: %r", run.job.pk, error)
+    return Outcome(stored or run.job)
+
+
+def log_failure(job: ScheduledJob, error: BaseException) -> None:
+    if job.status == Status.SCHEDULED:
+        message = "Job %s (%s) raised at attempt %s of %s, it will be tried again."
+    else:
+        message = "Job %s (%s) failed at attempt %s of %s."
+    logger.error(message, job.pk, job.callable_name, job.attempts, job.max_attempts, exc_info=error)
+
+
+def leave_connections_clean() -> None:
+    """Close what a job left unusable: broken, in an open transaction, or with autocommit switched."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block or connection.connection is None:
+            continue
+        if connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
+            connection.close()
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

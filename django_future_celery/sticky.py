@@ -1,0 +1,44 @@
+"""Sticky jobs: one instance of each is always waiting."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+from django.utils.module_loading import autodiscover_modules
+
+from django_future_celery.callables import STICKY
+from django_future_celery.clock import SECOND, to_datetime
+from django_future_celery.conf import settings
+from django_future_celery.durations import end_of
+from django_future_celery.models import ScheduledJob
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def discover() -> None:
+    """Import the ``jobs`` module of each installed app, once, so that the decorators in them have run."""
+    autodiscover_modules("jobs")
+
+
+def ensure(using: str, now: int) -> int:
+    """Insert the sticky jobs of which no instance waits or runs; give their number.
+
+    The new one is due an interval from now: now is when the end of the last one was noticed. Two processes that notice
+    it at a time try to insert the same unique key, and one of them is ignored.
+    """
+    discover()
+    objects = ScheduledJob.objects.using(using)
+    alive = set(objects.filter(unique_key__in=STICKY).values_list("unique_key", flat=True))
+    missing = sorted(STICKY - alive)
+    start = to_datetime(now + int(settings.STICKY_INTERVAL * SECOND))
+    end = end_of("7d", start=start)
+    objects.bulk_create(
+        [
+            ScheduledJob(callable_name=path, unique_key=path, time_slot_start=start, time_slot_end=end)
+            for path in missing
+        ],
+        ignore_conflicts=True,
+    )
+    return len(missing)
