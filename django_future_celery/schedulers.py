@@ -1,0 +1,81 @@
+"""A beat scheduler that also ticks: ``celery beat -S future``.
+
+It keeps the periodic tasks of django-celery-beat, if that app is installed, or else those of Celery's own scheduler.
+The tick runs inside beat, so that busy workers cannot delay it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery.beat import PersistentScheduler
+from django.apps import apps
+from django.db import DatabaseError, InterfaceError, connections
+
+from django_future_celery.clock import SECOND, database_now
+from django_future_celery.conf import settings
+from django_future_celery.dispatcher import Tick, databases
+from django_future_celery.dispatcher import tick as dispatch
+from django_future_celery.models import ScheduledJob
+from django_future_celery.tasks import Publisher
+
+if apps.is_installed("django_celery_beat"):
+    from django_celery_beat.schedulers import DatabaseScheduler as PeriodicTasks
+else:
+    PeriodicTasks = PersistentScheduler
+
+logger = logging.getLogger(__name__)
+
+#: Pause while the window is full: until workers have started some of the jobs that were sent.
+WINDOW_FULL_SECONDS = 0.2
+
+
+class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
+    """Sends periodic tasks, and hands over scheduled jobs at the instant they become due."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._next_tick = 0.0
+        super().__init__(*args, **options)
+        self._publish = Publisher(self.app)
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        """Do what is due; give the seconds until the next call."""
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + self._tick_jobs()
+        pause = self._tick_periodic_tasks(*args, **options)
+        return max(0.0, min(pause, self._next_tick - time.monotonic()))
+
+    def close(self) -> None:
+        self._publish.close()
+        super().close()
+
+    def _tick_jobs(self) -> float:
+        try:
+            return min(self._pause_after(dispatch(self._publish, using), using) for using in databases())
+        except (DatabaseError, InterfaceError) as error:
+            return self._database_away(error)
+
+    def _tick_periodic_tasks(self, *args: Any, **options: Any) -> float:
+        try:
+            return float(super().tick(*args, **options))
+        except (DatabaseError, InterfaceError) as error:
+            return self._database_away(error)
+
+    def _pause_after(self, tick: Tick, using: str) -> float:
+        """Seconds until the next tick: none while there is a backlog and room, else until something wakes."""
+        if tick.sent or tick.over:
+            logger.info("Scheduled jobs in %s: %s", using, tick)
+        if tick.broken:
+            return settings.TICK_SECONDS
+        if tick.more:
+            return 0.0 if tick.sent or tick.over else WINDOW_FULL_SECONDS
+        now = database_now(using)
+        wake = ScheduledJob.objects.using(using).next_wake(after=now)
+        return settings.TICK_SECONDS if wake is None else min(settings.TICK_SECONDS, (wake - now) / SECOND)
+
+    def _database_away(self, error: Exception) -> float:
+        logger.warning("The database does not answer, next try in %s s: %s", settings.TICK_SECONDS, error)
+        connections.close_all()
+        return settings.TICK_SECONDS

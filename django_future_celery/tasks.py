@@ -1,0 +1,141 @@
+"""The Celery side: a message for one job, and the tick as a task. Thin: the work is done by functions without Celery.
+
+The names of the tasks and the form of the messages are a contract between the versions of two processes. A message
+carries ``(id, attempts)``, and the database's alias where it is not the usual one: never code, never arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery, Task, shared_task
+from celery.exceptions import WorkerShutdown, WorkerTerminate
+from django.db import router
+
+from django_future_celery import serializers
+from django_future_celery.conf import settings
+from django_future_celery.dispatcher import databases
+from django_future_celery.dispatcher import tick as dispatch
+from django_future_celery.exceptions import JobFailed
+from django_future_celery.models import ScheduledJob
+from django_future_celery.runner import Outcome, run_job
+from django_future_celery.states import Status
+
+logger = logging.getLogger(__name__)
+
+#: What may end a worker while a job runs. It is recorded on the row, then does its work.
+WORKER_MUST_END = (WorkerShutdown, WorkerTerminate)
+
+#: Celery must not do what the row does: acknowledge late, redeliver, retry, keep results. A redelivered message could
+#: not tell whether the first run is alive; the lease can. After ``os._exit`` in a job it would come back for ever.
+ROW_DECIDES = {
+    "acks_late": False,
+    "reject_on_worker_lost": False,
+    "ignore_result": True,
+    "max_retries": 0,
+    "serializer": "json",
+}
+
+
+@shared_task(name="django_future_celery.run", bind=True, throws=(JobFailed,), **ROW_DECIDES)
+def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str:
+    """Run one job. Raises JobFailed, from the job's own error, so that Flower shows both."""
+    outcome = run_job(job_id, attempts, using=using or router.db_for_write(ScheduledJob), task_id=self.request.id or "")
+    return "nothing to do" if outcome is None else report(outcome)
+
+
+def report(outcome: Outcome) -> str:
+    """Tell Celery how a run ended."""
+    job, error = outcome.job, outcome.error
+    if isinstance(error, WORKER_MUST_END):
+        raise error
+    if error is not None:
+        again = ", it will be tried again" if job.status == Status.SCHEDULED else ""
+        raise JobFailed(f"{type(error).__name__}: attempt {job.attempts} of {job.max_attempts}{again}") from error
+    return str(job.status)
+
+
+@shared_task(name="django_future_celery.tick", bind=True, send_events=False, **ROW_DECIDES)
+def tick(self: Task) -> list[str]:
+    """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
+    with Publisher(self.app) as publish:
+        return [str(dispatch(publish, using)) for using in databases()]
+
+
+class Publisher:
+    """Sends the messages of ticks over one connection, opened at the first, closed when it fails, bounded in time."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.connection: Any = None
+        self.producer: Any = None
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __call__(self, job: ScheduledJob) -> None:
+        try:
+            self.open()
+            send(job, self.producer)
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self) -> None:
+        if self.producer is None:
+            timeout = settings.PUBLISH_TIMEOUT_SECONDS
+            self.connection = self.app.connection_for_write(connect_timeout=timeout)
+            self.connection.transport_options = bounded(self.connection, timeout)
+            self.producer = self.app.amqp.Producer(self.connection, auto_declare=False)
+
+    def close(self) -> None:
+        connection, self.connection, self.producer = self.connection, None, None
+        if connection is not None:
+            connection.release()
+
+
+def bounded(connection: Any, timeout: float) -> dict[str, Any]:
+    """Give the transport's options with a time-out for each step; what the project has set itself stays.
+
+    Without one a publish waits for a frozen Redis for ever. RabbitMQ confirms what it has taken, as without that a
+    message to a dying broker is lost in silence.
+    """
+    ours: dict[str, dict[str, Any]] = {
+        "redis": {"socket_timeout": timeout, "socket_connect_timeout": timeout},
+        "amqp": {
+            "read_timeout": int(timeout) or 1,
+            "write_timeout": int(timeout) or 1,
+            "confirm_publish": True,
+        },
+    }
+    return ours.get(connection.transport.driver_type, {}) | dict(connection.transport_options or {})
+
+
+def send(job: ScheduledJob, producer: Any) -> None:
+    """Publish the message of one job; what Flower and the logs show of it is the callable and its arguments."""
+    alias = job._state.db
+    options: dict[str, Any] = {"queue": job.queue} if job.queue else {}
+    run.apply_async(
+        args=(job.pk, job.attempts),
+        kwargs={} if alias == router.db_for_write(ScheduledJob) else {"using": alias},
+        shadow=job.callable_name,
+        argsrepr=serializers.preview(job.args_text),
+        kwargsrepr=serializers.preview(job.kwargs_text),
+        priority=broker_priority(job.priority, producer.connection.transport.driver_type),
+        producer=producer,
+        retry=False,
+        **options,
+    )
+
+
+def broker_priority(priority: int, driver: str) -> int:
+    """Map -100…100 to the broker's 0…9.
+
+    Messages without a priority have 0, which is the highest one on Redis and the lowest one elsewhere.
+    """
+    level = -(-abs(priority) * 9 // 100)
+    return level if (priority < 0) == (driver == "redis") else 0
