@@ -1,0 +1,32 @@
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from django_future_celery.clock import database_now
+from django_future_celery.models import ScheduledJob
+
+
+def pytest_generate_tests(metafunc):
+    """Tests that take ``alias`` run once on each database that answers."""
+    if "alias" in metafunc.fixturenames:
+        aliases = list(settings.DATABASES)
+        metafunc.parametrize(
+            "alias", aliases, ids=[settings.DATABASES[a]["ENGINE"].rpartition(".")[2] for a in aliases]
+        )
+
+
+@pytest.fixture
+def rows(alias):
+    """The queryset of the jobs in the database under test."""
+    return ScheduledJob.objects.using(alias)
+
+
+@pytest.fixture
+def now(alias):
+    """The clock of the database under test, in microseconds."""
+    return database_now(alias)
+
+
+@pytest.fixture
+def vendor(alias):
+    return connections[alias].vendor

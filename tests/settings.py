@@ -1,0 +1,79 @@
+"""One run tests every database that answers: each has its alias, and tests take it from the ``alias`` fixture.
+
+``TEST_DEFAULT`` (sqlite, postgresql, mariadb) chooses the default database, ``TEST_USE_TZ=0`` turns zones off.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import dj_database_url
+
+from tests.services import URLS, available
+
+_files = Path(tempfile.gettempdir()) / f"future-celery-tests-{os.getuid()}"
+_files.mkdir(exist_ok=True)
+
+_databases = {
+    "sqlite": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": _files / "db.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL",
+        },
+        "TEST": {"NAME": _files / f"test-{os.getpid()}.sqlite3"},
+    }
+} | {name: dj_database_url.parse(URLS[name]) for name in ("postgresql", "mariadb") if available(name)}
+
+for _name, _config in _databases.items():
+    if _name != "sqlite":
+        _config["TEST"] = {"NAME": f"test_future_celery_{os.getpid()}"}
+    if _name == "mariadb":
+        _config["OPTIONS"] = {"charset": "utf8mb4"}
+        _config["TEST"] |= {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
+
+_default = os.environ.get("TEST_DEFAULT", "sqlite")
+DATABASES = {"default": _databases.pop(_default)} | _databases
+
+SECRET_KEY = "for tests only"
+USE_TZ = os.environ.get("TEST_USE_TZ", "1") == "1"
+TIME_ZONE = "Europe/Berlin"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_future_celery",
+    "tests.shop",
+]
+
+if os.environ.get("TEST_WITHOUT_BEAT") != "1":
+    INSTALLED_APPS.insert(0, "django_celery_beat")
+
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
