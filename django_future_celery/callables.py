@@ -190,6 +190,11 @@ def find_method(model: type[Model], name: str) -> Callable[..., Any]:
     raise CallableNotFound(f"{model._meta.label} has no method {name!r}.{_suggestion(model, name)}")
 
 
+def method_path(model: type[Model], name: str) -> str:
+    """Give the path by which patterns name a method of a content object: ``shop.models.Order.remind``."""
+    return f"{model.__module__}.{model.__qualname__}.{name}"
+
+
 def check_allowed(path: str) -> None:
     """Raise CallableNotAllowed unless FUTURE_CELERY_ALLOWED_CALLABLES is None or names the path."""
     patterns = settings.ALLOWED_CALLABLES

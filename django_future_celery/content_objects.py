@@ -52,11 +52,28 @@ def fetch(model: type[Model], key: str, using: str | None) -> Model:
     Raises:
         ObjectGone: it is no longer there.
     """
-    hint = model()
-    hint._state.db = using
-    alias = router.db_for_read(model, instance=hint)
+    alias = router.db_for_read(model, instance=_in(using, model))
     try:
         instance: Model = model._base_manager.using(alias).get(pk=key)
     except (ObjectDoesNotExist, ValidationError, ValueError) as error:
         raise ObjectGone(f"{model._meta.label} {key} is no longer in the database {alias!r}.") from error
+    return instance
+
+
+def check_database(instance: Model, using: str) -> None:
+    """Raise InvalidContentObject for an instance that ``fetch`` would look for in another database than its own."""
+    model = type(instance)
+    own = router.db_for_write(model, instance=instance)
+    looked_into = router.db_for_write(model, instance=_in(using, model))
+    if own != looked_into:
+        raise InvalidContentObject(
+            f"{instance!r} is in the database {own!r} and would be looked for in {looked_into!r}: "
+            f"schedule with using={own!r}, or let a router name its database."
+        )
+
+
+def _in(using: str | None, model: type[Model]) -> Model:
+    """Make what routers are asked with: an instance that belongs to a database."""
+    instance = model()
+    instance._state.db = using
     return instance

@@ -134,11 +134,11 @@ class ScheduledJob(models.Model):
     @property
     def args(self) -> Any:
         """The positional arguments as they were given, a list or a tuple."""
-        return serializers.loads(self.args_text, bind=self.binding("args"), using=self._state.db)
+        return serializers.loads(self.args_text, bind=self.binding("args"))
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        value: dict[str, Any] = serializers.loads(self.kwargs_text, bind=self.binding("kwargs"), using=self._state.db)
+        value: dict[str, Any] = serializers.loads(self.kwargs_text, bind=self.binding("kwargs"))
         return value
 
     @property
@@ -172,7 +172,7 @@ class ScheduledJob(models.Model):
         # The label, not the number: content types are numbered anew in each database.
         model = ContentType.objects.get_for_id(self.content_type_id) if self.content_type_id else None
         label = f"{model.app_label}.{model.model}" if model else ""
-        return "|".join((column, self.callable_name, label, self.object_id or ""))
+        return "|".join((self.callable_name, label, self.object_id or "", column))
 
     def reschedule(self, date: datetime | timedelta | str, *args: Any, **options: Any) -> ScheduledJob:
         """Schedule a new job like this one; see :func:`django_future_celery.scheduling.reschedule`."""

@@ -19,13 +19,13 @@ from django_future_celery.exceptions import (
 )
 
 
-def write_model(instance: Model, using: str | None, place: object) -> list[str]:
+def write_model(instance: Model, place: object) -> list[str]:
     """Give label, primary key and database. Raises InvalidArguments for what no query would find."""
     model = instance.__class__  # not type(): request.user is a lazy object around its model
     if trouble := _trouble(instance, model):
         raise InvalidArguments(f"{place} is a {model._meta.label} {trouble}.")
     key: str = model._meta.pk.value_to_string(instance)
-    return [model._meta.label_lower, key, using or router.db_for_write(model, instance=instance)]
+    return [model._meta.label_lower, key, router.db_for_write(model, instance=instance)]
 
 
 def _trouble(instance: Model, model: type[Model]) -> str | None:
@@ -45,7 +45,7 @@ def _is_installed(model: type[Model]) -> bool:
         return False
 
 
-def read_model(data: Any, using: str | None, place: object) -> Model:
+def read_model(data: Any, place: object) -> Model:
     """Fetch the instance. Raises ObjectGone if it is gone, CorruptArguments if its model is."""
     try:
         label, text, alias = data
@@ -53,7 +53,7 @@ def read_model(data: Any, using: str | None, place: object) -> Model:
         key = model._meta.pk.to_python(text)
     except (LookupError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise CorruptArguments(f"{place} refers to no model instance: {error}") from error
-    database = using or (alias if alias in connections else router.db_for_read(model))
+    database = alias if alias in connections else router.db_for_read(model)
     try:
         instance: Model = model._base_manager.using(database).get(pk=key)
         return instance

@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 
 from django_future_celery import content_objects
 from django_future_celery.backoff import retry_pause
-from django_future_celery.callables import check_allowed, find_method, is_atomic, resolve, takes_job
+from django_future_celery.callables import check_allowed, find_method, is_atomic, method_path, resolve, takes_job
 from django_future_celery.clock import SECOND, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import ClaimLost
@@ -107,6 +107,7 @@ def find_callable(job: ScheduledJob) -> Callable[..., Any]:
         check_allowed(job.callable_name)
         return resolve(job.callable_name)
     model = content_objects.model_of(job.content_type_id or 0, using=job._state.db)
+    check_allowed(method_path(model, job.callable_name))
     return find_method(model, job.callable_name)
 
 

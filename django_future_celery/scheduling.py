@@ -11,17 +11,17 @@ from django.db import connections, router
 from django.db.models import Model
 from django.utils import timezone
 
-from django_future_celery import serializers
+from django_future_celery import content_objects, serializers
 from django_future_celery.callables import (
     check_allowed,
     check_arguments,
     find_method,
+    method_path,
     path_of,
     resolve,
     takes_job,
 )
 from django_future_celery.conf import settings
-from django_future_celery.content_objects import key_of
 from django_future_celery.durations import end_of, start_of
 from django_future_celery.exceptions import (
     ArgumentsTooLarge,
@@ -53,14 +53,17 @@ def schedule(
     using: str | None = None,
 ) -> ScheduledJob:
     """See :func:`django_future_celery.schedule_job`."""
+    kwargs = {} if kwargs is None else kwargs
     job = ScheduledJob(callable_name=path_of(callable_name))
     database = checked_alias(using)
     set_slot(job, date, expires, now=timezone.now())
     set_options(job, queue, priority, max_attempts)
     set_content_object(job, content_object, database)
+    check_target(job.callable_name, content_object)
+    check_types(args, kwargs)
     if check:
-        check_call(job.callable_name, content_object, args, kwargs or {})
-    set_arguments(job, args, {} if kwargs is None else kwargs, database)
+        check_call(job.callable_name, content_object, args, kwargs)
+    set_arguments(job, args, kwargs)
     job.save(using=database)
     return job
 
@@ -139,34 +142,45 @@ def set_options(job: ScheduledJob, queue: str | None, priority: int, max_attempt
 def set_content_object(job: ScheduledJob, content_object: Model | None, using: str) -> None:
     if content_object is None:
         return
-    job.object_id = key_of(content_object)
+    job.object_id = content_objects.key_of(content_object)
+    content_objects.check_database(content_object, using)
     types = ContentType.objects.db_manager(using)
     job.content_type = types.get_for_model(content_object, for_concrete_model=False)
 
 
-def check_call(path: str, content_object: Model | None, args: Any, kwargs: Mapping[str, Any]) -> None:
-    """Refuse a call that no worker could make: nothing behind the path, or arguments that do not fit."""
+def check_target(path: str, content_object: Model | None) -> None:
+    """Refuse a callable that is not allowed, and a method where there is no content object."""
     if "." in path:
         check_allowed(path)
-        function, given = resolve(path), int(content_object is not None)
     elif content_object is None:
         raise CallableNotFound(
             f"{path!r} has no dot, so it names a method of the content object, and there is none: "
             "give content_object=, or a path such as 'shop.jobs.remind'."
         )
     else:
+        check_allowed(method_path(type(content_object), path))
+
+
+def check_call(path: str, content_object: Model | None, args: Any, kwargs: Any) -> None:
+    """Refuse a call that no worker could make: nothing behind the path, or arguments that do not fit."""
+    if "." in path:
+        function, given = resolve(path), int(content_object is not None)
+    else:
         find_method(type(content_object), path)
         function, given = getattr(content_object, path), 0
     check_arguments(function, given + takes_job(function), args, kwargs)
 
 
-def set_arguments(job: ScheduledJob, args: Any, kwargs: Any, using: str) -> None:
-    if not isinstance(args, (list, tuple)):
+def check_types(args: Any, kwargs: Any) -> None:
+    if not isinstance(args, list | tuple):
         raise InvalidArguments(f"args={args!r}: use a list or a tuple.")
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         raise InvalidArguments(f"kwargs={kwargs!r}: use a dict with strings as keys, or None.")
-    job.args_text = serializers.dumps(args, bind=job.binding("args"), using=using)
-    job.kwargs_text = serializers.dumps(kwargs, bind=job.binding("kwargs"), using=using)
+
+
+def set_arguments(job: ScheduledJob, args: Any, kwargs: Any) -> None:
+    job.args_text = serializers.dumps(args, bind=job.binding("args"))
+    job.kwargs_text = serializers.dumps(kwargs, bind=job.binding("kwargs"))
     size = len(job.args_text) + len(job.kwargs_text)
     if size > settings.MAX_ARGUMENTS_SIZE:
         raise ArgumentsTooLarge(

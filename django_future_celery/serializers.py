@@ -23,18 +23,18 @@ from django_future_celery.scalars import SCALARS, is_json, show_scalar, write_sc
 MAX_DEPTH = 64
 
 
-def dumps(value: object, *, bind: str, using: str | None = None) -> str:
+def dumps(value: object, *, bind: str) -> str:
     """Write a value as ASCII text.
 
     ``bind`` is ``callable|content object|column``: pickles are signed for it, errors name its column.
-    Model instances are references into ``using``, by default the database that the router writes them to.
+    Model instances are references into the database that the router writes them to.
     Raises InvalidArguments, naming the part, for what would not come back equal and of the same type.
     """
-    return json.dumps(_Writer(using).write(value, Place(bind)), separators=(",", ":"), allow_nan=False)
+    return json.dumps(_Writer().write(value, Place(bind)), separators=(",", ":"), allow_nan=False)
 
 
-def loads(text: str, *, bind: str, using: str | None = None) -> Any:
-    """Read what ``dumps`` wrote for the same ``bind``; ``using`` names another database for model instances.
+def loads(text: str, *, bind: str) -> Any:
+    """Read what ``dumps`` wrote for the same ``bind``; model instances are fetched.
 
     Raises CorruptArguments for any other text, ObjectGone if a model instance is no longer in the database.
     """
@@ -42,7 +42,7 @@ def loads(text: str, *, bind: str, using: str | None = None) -> Any:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CorruptArguments(f"{Place(bind)} is not JSON: {error}") from error
-    return _Reader(using).read(data, Place(bind))
+    return _read(data, Place(bind))
 
 
 def preview(text: str) -> str:
@@ -64,8 +64,7 @@ class _Cycle(Exception):
 
 
 class _Writer:
-    def __init__(self, using: str | None) -> None:
-        self.using = using
+    def __init__(self) -> None:
         self.open: list[int] = []
 
     def write(self, value: Any, place: Place) -> Any:
@@ -74,7 +73,7 @@ class _Writer:
         if type(value) in _CONTAINERS:
             return self.write_container(value, place)
         if isinstance(value, Model):
-            return {"$model": write_model(value, self.using, place)}
+            return {"$model": write_model(value, place)}
         if isinstance(value, Enum) and (member := write_enum(value)):
             return {"$enum": member}
         return write_scalar(value) or {"$pickle": pickles.dumps(value, place)}
@@ -118,43 +117,41 @@ _CONTAINERS: dict[type, Callable[[_Writer, Any, Place], Any]] = {
 }
 
 
-class _Reader:
-    def __init__(self, using: str | None) -> None:
-        self.using = using
-
-    def read(self, data: Any, place: Place) -> Any:
-        if isinstance(data, list):
-            return [self.read(item, place.at(index)) for index, item in enumerate(data)]
-        if not isinstance(data, dict):
-            return data
-        if any(key.startswith("$") for key in data):
-            return self.read_tagged(data, place)
-        return {key: self.read(item, place.at(key)) for key, item in data.items()}
-
-    def read_tagged(self, data: dict[str, Any], place: Place) -> Any:
-        tag = next(iter(data))
-        if len(data) > 1 or (tag not in _TAGS and tag not in SCALARS):
-            raise CorruptArguments(f"{place} is tagged {', '.join(data)}, which is no tag of ours.")
-        try:
-            return SCALARS[tag].read(data[tag]) if tag in SCALARS else _TAGS[tag](self, data[tag], place)
-        except (CorruptArguments, ObjectGone):
-            raise
-        except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-            raise CorruptArguments(f"{place} is tagged {tag}, and cannot be read: {error}") from error
-
-    def read_dict(self, pairs: list[Any], place: Place) -> dict[Any, Any]:
-        keys = self.read([key for key, _ in pairs], place.part("keys"))
-        return dict(zip(keys, self.read([value for _, value in pairs], place.part("values")), strict=True))
+def _read(data: Any, place: Place) -> Any:
+    if isinstance(data, list):
+        return [_read(item, place.at(index)) for index, item in enumerate(data)]
+    if not isinstance(data, dict):
+        return data
+    if any(key.startswith("$") for key in data):
+        return _read_tagged(data, place)
+    return {key: _read(item, place.at(key)) for key, item in data.items()}
 
 
-_TAGS: dict[str, Callable[[_Reader, Any, Place], Any]] = {
-    "$tuple": lambda reader, data, place: tuple(reader.read(data, place)),
-    "$set": lambda reader, data, place: set(reader.read(data, place)),
-    "$frozenset": lambda reader, data, place: frozenset(reader.read(data, place)),
-    "$dict": _Reader.read_dict,
-    "$model": lambda reader, data, place: read_model(data, reader.using, place),
-    "$enum": lambda reader, data, place: read_enum(data, place),
-    "$pickle": lambda reader, data, place: pickles.loads(data, place),
+def _read_tagged(data: dict[str, Any], place: Place) -> Any:
+    tag = next(iter(data))
+    if len(data) > 1 or (tag not in _TAGS and tag not in SCALARS):
+        raise CorruptArguments(f"{place} is tagged {', '.join(data)}, which is no tag of ours.")
+    try:
+        return SCALARS[tag].read(data[tag]) if tag in SCALARS else _TAGS[tag](data[tag], place)
+    except (CorruptArguments, ObjectGone):
+        raise
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        raise CorruptArguments(f"{place} is tagged {tag}, and cannot be read: {error}") from error
+
+
+def _read_dict(pairs: list[Any], place: Place) -> dict[Any, Any]:
+    keys = _read([key for key, _ in pairs], place.part("keys"))
+    return dict(zip(keys, _read([value for _, value in pairs], place.part("values")), strict=True))
+
+
+_TAGS: dict[str, Callable[[Any, Place], Any]] = {
+    "$tuple": lambda data, place: tuple(_read(data, place)),
+    "$set": lambda data, place: set(_read(data, place)),
+    "$frozenset": lambda data, place: frozenset(_read(data, place)),
+    "$dict": _read_dict,
+    "$model": read_model,
+    "$enum": read_enum,
+    "$pickle": pickles.loads,
 }
 
 
