@@ -1,0 +1,21 @@
+"""All that differs between tests comes as JSON in ``PROJECT_SETTINGS``; ``tests.processes`` writes it."""
+
+import json
+import os
+
+import tests.services  # noqa: F401  PyMySQL stands in for mysqlclient
+
+SECRET_KEY = "for tests only"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django_celery_beat",
+    "django_future_celery",
+    "tests.shop",
+]
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+
+globals().update(json.loads(os.environ["PROJECT_SETTINGS"]))
