@@ -40,6 +40,8 @@ class Claim:
 class Tick:
     """What one tick did in one database."""
 
+    #: The database's clock when it began: what became due later is left for the next tick.
+    now: int
     sent: int
     over: int
     recovered: Recovered
@@ -65,7 +67,7 @@ def tick(publish: Publish, using: str) -> Tick:
     recovered = recover(using, now)
     claim = take_due(using, now)
     sent = send(claim.ready, publish, using)
-    return Tick(sent, len(claim.over), recovered, claim.more, broken=sent < len(claim.ready))
+    return Tick(now, sent, len(claim.over), recovered, claim.more, broken=sent < len(claim.ready))
 
 
 def take_due(using: str, now: int) -> Claim:

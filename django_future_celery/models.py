@@ -114,7 +114,7 @@ class ScheduledJob(models.Model):
     def __repr__(self) -> str:
         return f"<ScheduledJob ({self.status}) callable={self.callable_name!r}>"
 
-    def save(self, **options: Any) -> None:  # type: ignore[override]
+    def save(self, **options: Any) -> None:
         """Insert a new job; of a stored one write the slot, the priority and the queue, while it waits.
 
         Everything else of a stored job is settled or belongs to whoever runs it, and stays as the database has it.

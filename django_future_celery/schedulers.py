@@ -14,7 +14,7 @@ from celery.beat import PersistentScheduler
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections
 
-from django_future_celery.clock import SECOND, database_now
+from django_future_celery.clock import SECOND
 from django_future_celery.conf import settings
 from django_future_celery.dispatcher import Tick, databases
 from django_future_celery.dispatcher import tick as dispatch
@@ -42,8 +42,9 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Do what is due; give the seconds until the next call."""
-        if time.monotonic() >= self._next_tick:
-            self._next_tick = time.monotonic() + self._tick_jobs()
+        began = time.monotonic()
+        if began >= self._next_tick:
+            self._next_tick = began + self._tick_jobs()
         pause = self._tick_periodic_tasks(*args, **options)
         return max(0.0, min(pause, self._next_tick - time.monotonic()))
 
@@ -64,16 +65,15 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
             return self._database_away(error)
 
     def _pause_after(self, tick: Tick, using: str) -> float:
-        """Seconds until the next tick: none while there is a backlog and room, else until something wakes."""
+        """Seconds from one tick to the next: none while there is a backlog and room, else until something wakes."""
         if tick.sent or tick.over:
             logger.info("Scheduled jobs in %s: %s", using, tick)
         if tick.broken:
             return settings.TICK_SECONDS
         if tick.more:
             return 0.0 if tick.sent or tick.over else WINDOW_FULL_SECONDS
-        now = database_now(using)
-        wake = ScheduledJob.objects.using(using).next_wake(after=now)
-        return settings.TICK_SECONDS if wake is None else min(settings.TICK_SECONDS, (wake - now) / SECOND)
+        wake = ScheduledJob.objects.using(using).next_wake(after=tick.now)
+        return settings.TICK_SECONDS if wake is None else min(settings.TICK_SECONDS, (wake - tick.now) / SECOND)
 
     def _database_away(self, error: Exception) -> float:
         logger.warning("The database does not answer, next try in %s s: %s", settings.TICK_SECONDS, error)

@@ -33,6 +33,7 @@ from django_future_celery.models import ScheduledJob
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 MOST_ATTEMPTS = 32_767
+LONGEST_QUEUE = 100
 
 #: Stands for "copy it from the job" where None has a meaning of its own.
 NOT_GIVEN: Final[Any] = object()
@@ -134,9 +135,8 @@ def set_options(job: ScheduledJob, queue: str | None, priority: int, max_attempt
     job.queue = "" if queue is None else queue
     job.priority = _whole("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
     job.max_attempts = _whole("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
-    longest = ScheduledJob._meta.get_field("queue").max_length or 0
-    if not isinstance(queue, str | None) or len(job.queue) > longest:
-        raise InvalidOption(f"queue={queue!r}: use the name of a queue, of at most {longest} characters, or None.")
+    if not isinstance(queue, str | None) or len(job.queue) > LONGEST_QUEUE:
+        raise InvalidOption(f"queue={queue!r}: use a queue's name, of at most {LONGEST_QUEUE} characters, or None.")
 
 
 def set_content_object(job: ScheduledJob, content_object: Model | None, using: str) -> None:
@@ -161,7 +161,7 @@ def check_target(path: str, content_object: Model | None) -> None:
         check_allowed(method_path(type(content_object), path))
 
 
-def check_call(path: str, content_object: Model | None, args: Any, kwargs: Any) -> None:
+def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
     """Refuse a call that no worker could make: nothing behind the path, or arguments that do not fit."""
     if "." in path:
         function, given = resolve(path), int(content_object is not None)

@@ -68,7 +68,12 @@ def available(name: str) -> bool:
     try:
         CONNECT[name](URLS[name])
     except Exception as error:
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            raise RuntimeError(f"REQUIRE_SERVICES=1, but {name} does not answer at {URLS[name]}") from error
+        required(f"{name} at {URLS[name]}", error)
         return False
     return True
+
+
+def required(what: str, error: Exception | None = None) -> None:
+    """Complain about what is missing, where nothing may be missing."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        raise RuntimeError(f"REQUIRE_SERVICES=1, but there is no {what}.") from error
