@@ -49,7 +49,7 @@ RULES = {
     "RUN_LEASE_SECONDS": Rule("E003", *SECONDS),
     "HEARTBEAT_SECONDS": Rule(
         "E004",
-        lambda value: _positive(value) and value * 2 < settings.RUN_LEASE_SECONDS,
+        lambda value: _positive(value) and not (_positive(lease := settings.RUN_LEASE_SECONDS) and value * 2 >= lease),
         "a number of seconds below half of FUTURE_CELERY_RUN_LEASE_SECONDS",
     ),
     "CLAIM_SIZE": Rule("E005", *COUNT),

@@ -62,7 +62,7 @@ def fetch(model: type[Model], key: str, using: str | None) -> Model:
 
 def check_database(instance: Model, using: str) -> None:
     """Raise InvalidContentObject for an instance that ``fetch`` would look for in another database than its own."""
-    model = type(instance)
+    model = instance.__class__  # not type(): request.user is a lazy object around its model
     own = router.db_for_write(model, instance=instance)
     looked_into = router.db_for_write(model, instance=_in(using, model))
     if own != looked_into:

@@ -14,6 +14,9 @@ from django_future_celery.exceptions import InvalidTime, InvalidTimeType
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FORMS = "Use '5d', '1d12h', 'PT30M', '2027-01-01T09:00', a timedelta or a datetime."
 
+#: Days that no time zone moves out of the calendar: what is stored can be shown anywhere.
+FIRST, LAST = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)
+
 _PIECE = re.compile(r"(\d+)\s*([smhdw])\s*", re.ASCII)
 _OFFSET = re.compile(rf"(?:{_PIECE.pattern})+", re.ASCII)
 _DURATION = re.compile(
@@ -66,12 +69,18 @@ def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
     time = _parsed(value) if isinstance(value, str) else value
     try:
         if isinstance(time, timedelta):
-            return _stored(base) + _forward(time)
+            return _within_calendar(_stored(base) + _forward(time))
         if isinstance(time, datetime):
-            return _stored(time)
+            return _within_calendar(_stored(time))
     except OverflowError:
         raise InvalidTime(f"{value!r} is outside the years 1 to 9999: give a nearer time.") from None
     raise InvalidTimeType(f"{value!r} is a {type(value).__name__}, which says no time. {FORMS}")
+
+
+def _within_calendar(instant: datetime) -> datetime:
+    if not FIRST <= instant.replace(tzinfo=None) <= LAST:
+        raise OverflowError
+    return instant
 
 
 def _forward(offset: timedelta) -> timedelta:

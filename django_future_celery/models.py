@@ -170,8 +170,8 @@ class ScheduledJob(models.Model):
     def binding(self, column: str) -> str:
         """What a pickle in ``column`` is signed with: it must not be moved to another column, callable or object."""
         # The label, not the number: content types are numbered anew in each database.
-        model = ContentType.objects.get_for_id(self.content_type_id) if self.content_type_id else None
-        label = f"{model.app_label}.{model.model}" if model else ""
+        type_id, using = self.content_type_id, self._state.db
+        label = content_objects.model_of(type_id, using)._meta.label_lower if type_id is not None else ""
         return "|".join((self.callable_name, label, self.object_id or "", column))
 
     def reschedule(self, date: datetime | timedelta | str, *args: Any, **options: Any) -> ScheduledJob:

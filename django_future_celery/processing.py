@@ -80,7 +80,10 @@ def run_jobs(
     using: str | None = None,
 ) -> None:
     """See :func:`django_future_celery.run_jobs`."""
-    for alias in (using,) if using else databases():
+    aliases = (using,) if using else databases()
+    for alias in aliases:
+        refuse_transaction(alias)
+    for alias in aliases:
         for outcome in Pass(alias, now):
             if delete_completed:
                 delete_complete(outcome.job)

@@ -56,7 +56,7 @@ def schedule(
     """See :func:`django_future_celery.schedule_job`."""
     kwargs = {} if kwargs is None else kwargs
     job = ScheduledJob(callable_name=path_of(callable_name))
-    database = checked_alias(using)
+    job._state.db = database = checked_alias(using)
     set_slot(job, date, expires, now=timezone.now())
     set_options(job, queue, priority, max_attempts)
     set_content_object(job, content_object, database)
@@ -131,7 +131,7 @@ def set_slot(job: ScheduledJob, date: Any, expires: Any, now: datetime) -> None:
     job.time_slot_end = end_of(expires, start=job.time_slot_start)
 
 
-def set_options(job: ScheduledJob, queue: str | None, priority: int, max_attempts: int) -> None:
+def set_options(job: ScheduledJob, queue: Any, priority: Any, max_attempts: Any) -> None:
     job.queue = "" if queue is None else queue
     job.priority = _whole("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
     job.max_attempts = _whole("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
@@ -158,7 +158,7 @@ def check_target(path: str, content_object: Model | None) -> None:
             "give content_object=, or a path such as 'shop.jobs.remind'."
         )
     else:
-        check_allowed(method_path(type(content_object), path))
+        check_allowed(method_path(content_object.__class__, path))
 
 
 def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
@@ -166,7 +166,7 @@ def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
     if "." in path:
         function, given = resolve(path), int(content_object is not None)
     else:
-        find_method(type(content_object), path)
+        find_method(content_object.__class__, path)
         function, given = getattr(content_object, path), 0
     check_arguments(function, given + takes_job(function), args, kwargs)
 

@@ -103,7 +103,16 @@ def test_a_negative_offset_is_refused():
         start_of(timedelta(seconds=-1), now=NOW)
 
 
-@pytest.mark.parametrize("value", [timedelta.max, datetime.min, datetime.max.replace(tzinfo=timezone.min)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        timedelta.max,
+        datetime.min,
+        datetime.max.replace(tzinfo=timezone.min),
+        "9999-12-31T12:00Z",  # the year 10000 in half of the world
+        "0001-01-01T12:00Z",
+    ],
+)
 def test_a_time_outside_the_calendar_is_refused(value):
     with pytest.raises(InvalidTime, match="years 1 to 9999"):
         start_of(value, now=NOW)

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
@@ -30,7 +31,9 @@ class Command(BaseCommand):
             "-i", "--ignore-errors", action="store_true", help=_("Go on with the next job when one fails.")
         )
         parser.add_argument(
-            "--database", help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES.")
+            "--database",
+            choices=tuple(connections),
+            help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES."),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
