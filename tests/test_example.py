@@ -1,0 +1,115 @@
+"""The example project as a stranger runs it: in processes of its own, in an empty folder, with no server at all."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
+NOT_INHERITED = {"CELERY_BROKER_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
+TIMEOUT = 120
+
+
+@pytest.fixture
+def options(tmp_path):
+    """How each process is started."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    return {
+        "env": inherited | {"EXAMPLE_VAR": str(tmp_path)},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+
+
+@pytest.fixture
+def manage(options):
+    def run(*arguments):
+        return subprocess.run([sys.executable, MANAGE, *arguments], timeout=TIMEOUT, **options)
+
+    return run
+
+
+def rows(output):
+    """The cells of the table that the demo prints, without its first column and its head."""
+    return [re.split(r"\s{2,}", line)[1:] for line in output.splitlines() if "reminders.jobs.deliver  " in line]
+
+
+def processes_of(output):
+    return [int(pid) for pid in re.findall(r"process (\d+)", output)]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_its_own_tests_pass(manage):
+    result = manage("test", "reminders")
+    assert result.returncode == 0, result.stdout
+
+
+def test_its_migrations_are_complete(manage):
+    result = manage("makemigrations", "--check", "--dry-run", "reminders")
+    assert result.returncode == 0, result.stdout
+
+
+def test_once_shows_each_end_of_a_job_twice_in_a_row(manage, tmp_path):
+    for run in (1, 2):
+        result = manage("demo", "--once")
+        assert result.returncode == 0, result.stdout
+        assert [row[1] for row in rows(result.stdout)] == ["complete", "failed", "expired", "scheduled"]
+        assert rows(result.stdout)[0][3] == "mailed to ada@example.com"
+        assert "Traceback (most recent call last)" in result.stdout
+        assert len(list((tmp_path / "mail").iterdir())) == run
+        assert not any(map(is_alive, processes_of(result.stdout)))
+
+
+def test_once_fails_when_a_job_is_not_as_it_should_be(manage):
+    result = manage("demo", "--once", "--timeout", "0")
+    assert result.returncode == 1
+    assert "is scheduled, it should be complete" in result.stdout
+
+
+def test_a_child_that_dies_is_shown_with_the_end_of_its_log(manage):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = manage("demo", "--port", str(taken.getsockname()[1]))
+    assert result.returncode == 1
+    assert "web ended with code 1" in result.stdout
+    assert "already in use" in result.stdout
+    assert not any(map(is_alive, processes_of(result.stdout)))
+
+
+def read_until(stream, last):
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if line.startswith(last):
+            break
+    return "".join(lines)
+
+
+def test_the_demo_serves_the_page_until_it_is_interrupted(options):
+    with subprocess.Popen([sys.executable, MANAGE, "demo", "--port", "0"], **options) as demo:
+        try:
+            output = read_until(demo.stdout, "Ctrl-C")
+            page = urllib.request.urlopen(re.search(r"http://\S+", output)[0], timeout=TIMEOUT).read().decode()
+            demo.send_signal(signal.SIGINT)
+            output += demo.communicate(timeout=TIMEOUT)[0]
+        finally:
+            demo.terminate()
+    assert "Water the plants" in page
+    assert demo.returncode == 0, output
+    assert len(processes_of(output)) == 3
+    assert not any(map(is_alive, processes_of(output)))
