@@ -9,8 +9,12 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+from django.conf import settings as django_settings
 from django.db import connections
 from kombu import Connection, Queue
+
+from tests.services import URLS, available
 
 ROOT = Path(__file__).parent.parent
 
@@ -118,6 +122,22 @@ class Project:
 
     def connection(self):
         return Connection(self.broker, transport_options=self.settings["CELERY_BROKER_TRANSPORT_OPTIONS"])
+
+
+def broker_url(name):
+    if name == "filesystem":
+        return "filesystem://"
+    if not available(name):
+        pytest.skip(f"{name} does not answer")
+    return URLS[name]
+
+
+def alias_of(name):
+    """The alias of a database by the name of its engine."""
+    for alias, config in django_settings.DATABASES.items():
+        if config["ENGINE"].rpartition(".")[2] == name:
+            return alias
+    pytest.skip(f"{name} does not answer")
 
 
 def database_of(alias):

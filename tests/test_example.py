@@ -1,4 +1,4 @@
-"""The example project as a stranger runs it: in processes of its own, in an empty folder, with no server at all."""
+"""The example project as a stranger runs it: in processes of its own, in an empty folder."""
 
 import os
 import re
@@ -10,6 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from django.db import connections
+
+from tests.processes import alias_of, broker_url
 
 MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
 NOT_INHERITED = {"CELERY_BROKER_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
@@ -30,8 +33,9 @@ def options(tmp_path):
 
 @pytest.fixture
 def manage(options):
-    def run(*arguments):
-        return subprocess.run([sys.executable, MANAGE, *arguments], timeout=TIMEOUT, **options)
+    def run(*arguments, **environment):
+        changed = options | {"env": options["env"] | environment}
+        return subprocess.run([sys.executable, MANAGE, *arguments], timeout=TIMEOUT, **changed)
 
     return run
 
@@ -72,6 +76,21 @@ def test_once_shows_each_end_of_a_job_twice_in_a_row(manage, tmp_path):
         assert "Traceback (most recent call last)" in result.stdout
         assert len(list((tmp_path / "mail").iterdir())) == run
         assert not any(map(is_alive, processes_of(result.stdout)))
+
+
+@pytest.mark.django_db(databases="__all__", transaction=True)
+@pytest.mark.parametrize(("database", "broker"), [("postgresql", "redis"), ("mysql", "rabbitmq")])
+def test_once_is_the_same_on_servers(manage, database, broker):
+    result = manage("demo", "--once", DATABASE_URL=url_of(database), CELERY_BROKER_URL=broker_url(broker))
+    assert result.returncode == 0, result.stdout
+    assert [row[1] for row in rows(result.stdout)] == ["complete", "failed", "expired", "scheduled"]
+    assert result.stdout.startswith(f"Database: {database}. Broker: {broker.replace('rabbitmq', 'amqp')}.")
+
+
+def url_of(engine):
+    """The address of the test database."""
+    config = connections[alias_of(engine)].settings_dict
+    return engine + "://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**config)
 
 
 def test_once_fails_when_a_job_is_not_as_it_should_be(manage):

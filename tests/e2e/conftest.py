@@ -1,24 +1,6 @@
 import pytest
-from django.conf import settings as django_settings
 
-from tests.processes import Project
-from tests.services import URLS, available
-
-
-def broker_url(name):
-    if name == "filesystem":
-        return "filesystem://"
-    if not available(name):
-        pytest.skip(f"{name} does not answer")
-    return URLS[name]
-
-
-def alias_of(name):
-    """The alias of a database by the name of its engine."""
-    for alias, config in django_settings.DATABASES.items():
-        if config["ENGINE"].rpartition(".")[2] == name:
-            return alias
-    pytest.skip(f"{name} does not answer")
+from tests.processes import Project, alias_of, broker_url
 
 
 @pytest.fixture
