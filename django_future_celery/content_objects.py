@@ -52,7 +52,7 @@ def fetch(model: type[Model], key: str, using: str | None) -> Model:
     Raises:
         ObjectGone: it is no longer there.
     """
-    alias = router.db_for_read(model, instance=_in(using, model))
+    alias = router.db_for_write(model, instance=_in(using, model))
     try:
         instance: Model = model._base_manager.using(alias).get(pk=key)
     except (ObjectDoesNotExist, ValidationError, ValueError) as error:

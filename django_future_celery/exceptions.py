@@ -57,6 +57,18 @@ class InsideTransaction(FutureCeleryError, RuntimeError):
     """Jobs were to be run inside somebody's transaction."""
 
 
+class TransactionLeftOpen(FutureCeleryError, RuntimeError):
+    """A job returned inside an atomic block of its own, so what it wrote cannot be committed."""
+
+
+class BrokerAway(FutureCeleryError, ConnectionError):
+    """The broker could not be reached, so the message was certainly not sent."""
+
+
+class BrokerLost(FutureCeleryError, ConnectionError):
+    """The broker did not answer, or went away, while a message was sent; whether it was taken, nobody knows."""
+
+
 class ClaimLost(FutureCeleryError, RuntimeError):
     """This run no longer owns its row: its lease was taken over, or the row was deleted."""
 

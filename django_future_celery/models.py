@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import models, router
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -127,7 +127,7 @@ class ScheduledJob(models.Model):
             return
         if others := set(options.get("update_fields") or ()) - set(EDITABLE):
             raise WrongStatus(f"save() does not write {sorted(others)} of a stored job; it may change {EDITABLE}.")
-        objects: ScheduledJobQuerySet = type(self).objects.using(options.get("using") or self._state.db)
+        objects: ScheduledJobQuerySet = type(self).objects.using(options.get("using") or self.database)
         if not objects.edit(self, self.due_at):
             raise WrongStatus(f"Job {self.pk} does not wait any more, so it cannot be changed: reschedule() it.")
 
@@ -145,6 +145,12 @@ class ScheduledJob(models.Model):
     def due_at(self) -> int:
         """The start of the slot in microseconds since 1970 UTC."""
         return to_micros(self.time_slot_start)
+
+    @property
+    def database(self) -> str:
+        """The alias of the database to write to: where there are replicas, the row may have been read from one."""
+        alias: str = router.db_for_write(type(self), instance=self)
+        return alias
 
     @property
     def is_sent(self) -> bool:
@@ -182,5 +188,5 @@ class ScheduledJob(models.Model):
 
     def cancel(self) -> bool:
         """Stop the job if it still waits; whether that was so. A running job goes on."""
-        objects: ScheduledJobQuerySet = type(self).objects.using(self._state.db)
+        objects: ScheduledJobQuerySet = type(self).objects.using(self.database)
         return objects.filter(pk=self.pk).cancel() == 1

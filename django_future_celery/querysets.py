@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Concat
 
@@ -86,8 +86,11 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def locked(self) -> ScheduledJobQuerySet:
         """Lock the rows and pass over those that somebody else holds.
 
-        Where a database has no row locks (SQLite), its one write lock does the same.
+        SQLite has no row locks; its one write lock does the same. A transaction that does not begin with it takes it
+        here, by an UPDATE of no row, which waits: asked for after a read, it may be refused.
         """
+        if getattr(connections[self.db], "transaction_mode", "IMMEDIATE") not in ("IMMEDIATE", "EXCLUSIVE"):
+            self.model.objects.using(self.db).filter(pk=-1).update(priority=0)
         return self.select_for_update(skip_locked=True)
 
     # -- scheduled → scheduled --------------------------------------------------------------------------------------
@@ -110,7 +113,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def release(self, jobs: Sequence[ScheduledJob]) -> int:
         """Take back the lease of rows whose message was never tried: they are due as they were before."""
-        as_before = Case(*(When(pk=job.pk, then=Value(job.wake_at)) for job in jobs))
+        as_before = Case(*(When(pk=job.pk, then=_micros(job.wake_at)) for job in jobs))
         freed = 0
         for attempts, group in _grouped(jobs, "attempts"):
             rows = self.sent().filter(pk__in=_keys(group), attempts=attempts)
@@ -119,9 +122,11 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def put_off(self, jobs: Iterable[ScheduledJob], now: int) -> None:
         """Let rows sleep until their slot begins: it was moved after they were told when to wake."""
+        # Without time zones an hour comes twice in autumn, and then a slot may begin later than its time says.
+        soonest = now + int(settings.TICK_SECONDS * SECOND)
         for job in jobs:
             row = self.scheduled().woken(now).filter(pk=job.pk, time_slot_start=job.time_slot_start)
-            row.update(wake_at=job.due_at, dispatched_at=None, dispatches=0)
+            row.update(wake_at=max(job.due_at, soonest), dispatched_at=None, dispatches=0)
 
     def edit(self, job: ScheduledJob, due_at: int) -> bool:
         """Write the slot, priority and queue of a job that waits; a new start sets a new wake-up."""
@@ -129,7 +134,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         row = self.scheduled().filter(pk=job.pk)
         written = row.update(
             # First: MySQL assigns from left to right, and these still compare with the old start.
-            wake_at=Case(When(moved, then=Value(due_at)), default=F("wake_at"), output_field=BigIntegerField()),
+            wake_at=Case(When(moved, then=_micros(due_at)), default=F("wake_at"), output_field=BigIntegerField()),
             dispatched_at=Case(When(moved, then=None), default=F("dispatched_at")),
             time_slot_start=job.time_slot_start,
             time_slot_end=job.time_slot_end,
@@ -147,17 +152,21 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
         ``now`` replaces the database's clock where the slot is checked, and nowhere else.
         """
-        job = self.scheduled().filter(pk=pk, attempts=attempts).annotate(clock=DatabaseClock()).first()
-        if job is None:
-            return None
+        with transaction.atomic(using=self.db):
+            # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
+            row = self.scheduled().filter(pk=pk, attempts=attempts)
+            job = row.locked().annotate(clock=DatabaseClock()).first()
+            return job if job is not None and row.win(job, worker, task_id, now) else None
+
+    def win(self, job: ScheduledJob, worker: str, task_id: str, now: datetime | None) -> bool:
+        """Start the locked ``job``, or end it if its slot is over."""
         clock: int = job.clock  # type: ignore[attr-defined]
         moment = now or to_datetime(clock)
-        row = self.scheduled().filter(pk=pk, attempts=attempts)
         won = _move(
-            row.filter(slot_open(moment)),
+            self.filter(slot_open(moment)),
             job,
             status=Status.RUNNING,
-            attempts=attempts + 1,
+            attempts=job.attempts + 1,
             wake_at=clock + int(settings.RUN_LEASE_SECONDS * SECOND),
             dispatched_at=None,
             dispatches=0,
@@ -167,21 +176,21 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             task_id=task_id,
         )
         if not won:
-            row.expire(moment)
-        return job if won else None
+            self.expire(moment)
+        return won
 
     # -- running → running ------------------------------------------------------------------------------------------
 
     def renew(self, runs: Iterable[tuple[int, int]]) -> int:
         """Renew the leases of the runs ``(id, attempts)``, except of rows that somebody holds locked just now."""
-        keys = dict(runs)
+        mine = set(runs)
         with transaction.atomic(using=self.db):
-            rows = self.running().filter(pk__in=keys).only("attempts").locked()
-            mine = [job for job in rows if job.attempts == keys[job.pk]]
-            lease_end = DatabaseClock() + Value(int(settings.RUN_LEASE_SECONDS * SECOND))
+            rows = self.running().filter(pk__in={pk for pk, _ in mine}).only("attempts").locked()
+            jobs = [job for job in rows if (job.pk, job.attempts) in mine]
+            lease_end = DatabaseClock() + _micros(int(settings.RUN_LEASE_SECONDS * SECOND))
             return sum(
                 self.running().filter(pk__in=_keys(group), attempts=attempts).update(wake_at=lease_end)
-                for attempts, group in _grouped(mine, "attempts")
+                for attempts, group in _grouped(jobs, "attempts")
             )
 
     # -- running → complete, failed, scheduled -----------------------------------------------------------------------
@@ -222,6 +231,11 @@ def _move(row: ScheduledJobQuerySet, job: ScheduledJob, **changes: Any) -> bool:
     if won:
         vars(job).update(changes)
     return won
+
+
+def _micros(value: int) -> Value:
+    # Its type must be said: a driver that binds parameters on the server would take it to have 32 bits.
+    return Value(value, output_field=BigIntegerField())
 
 
 def _grouped(jobs: Iterable[ScheduledJob], column: str) -> Iterator[tuple[int, list[ScheduledJob]]]:

@@ -53,7 +53,7 @@ def read_model(data: Any, place: object) -> Model:
         key = model._meta.pk.to_python(text)
     except (LookupError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise CorruptArguments(f"{place} refers to no model instance: {error}") from error
-    database = alias if alias in connections else router.db_for_read(model)
+    database = alias if alias in connections else router.db_for_write(model)
     try:
         instance: Model = model._base_manager.using(database).get(pk=key)
         return instance

@@ -13,13 +13,12 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections
 
 from django_future_celery import content_objects
 from django_future_celery.backoff import retry_pause
@@ -32,6 +31,7 @@ from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
+from django_future_celery.transactions import leave_clean, open_blocks, transaction_around, unbroken
 
 logger = logging.getLogger(__name__)
 
@@ -85,20 +85,26 @@ def start(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetim
 
 def finish(run: Run) -> Outcome:
     """Take a started job to the end of its run, whatever the callable does."""
+    before = open_blocks()
     with beating(run.job):
         try:
             perform(run)
         except BaseException as error:
+            leave_clean(before)
             return record_error(run, error)
         finally:
-            leave_connections_clean()
+            leave_clean(before)
     return Outcome(run.job)
 
 
 def perform(run: Run) -> None:
-    function = find_callable(run.job)
-    with transaction_around(function, run.job):
-        value = call(run.job, function)
+    function, using = find_callable(run.job), run.job._state.db or ""
+    atomic = is_atomic(function)
+    with transaction_around(using, atomic):
+        before = open_blocks()
+        with unbroken(using, atomic):
+            value = call(run.job, function)
+        leave_clean(before)
         complete(run, value)
 
 
@@ -109,10 +115,6 @@ def find_callable(job: ScheduledJob) -> Callable[..., Any]:
     model = content_objects.model_of(job.content_type_id or 0, using=job._state.db)
     check_allowed(method_path(model, job.callable_name))
     return find_method(model, job.callable_name)
-
-
-def transaction_around(function: Callable[..., Any], job: ScheduledJob) -> AbstractContextManager[Any]:
-    return transaction.atomic(using=job._state.db, durable=True) if is_atomic(function) else nullcontext()
 
 
 def call(job: ScheduledJob, function: Callable[..., Any]) -> Any:
@@ -180,7 +182,8 @@ def explain_miss(run: Run, error: BaseException) -> Outcome:
         logger.error("Job %s is complete, but a hook after its commit raised.", run.job.pk, exc_info=error)
     else:
         logger.warning("Job %s was lost by this run, which was rolled back: %r", run.job.pk, error)
-    return Outcome(stored or run.job)
+    # What is to end this process, Ctrl-C say, still does.
+    return Outcome(stored or run.job, None if isinstance(error, Exception) else error)
 
 
 def log_failure(job: ScheduledJob, error: BaseException) -> None:
@@ -189,15 +192,6 @@ def log_failure(job: ScheduledJob, error: BaseException) -> None:
     else:
         message = "Job %s (%s) failed at attempt %s of %s."
     logger.error(message, job.pk, job.callable_name, job.attempts, job.max_attempts, exc_info=error)
-
-
-def leave_connections_clean() -> None:
-    """Close what a job left unusable: broken, in an open transaction, or with autocommit switched."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block or connection.connection is None:
-            continue
-        if connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
-            connection.close()
 
 
 def worker_name() -> str:

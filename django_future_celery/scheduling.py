@@ -114,7 +114,7 @@ def reschedule(
         priority=chosen(priority, lambda: job.priority),
         max_attempts=chosen(max_attempts, lambda: job.max_attempts),
         check=check,
-        using=using or job._state.db,
+        using=using or job.database,
     )
 
 

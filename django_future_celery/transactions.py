@@ -1,0 +1,56 @@
+"""The connections around a job: the transaction that it runs in, and what it may leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any
+
+from django.db import connections, transaction
+
+from django_future_celery.exceptions import TransactionLeftOpen
+
+
+def transaction_around(using: str, atomic: bool) -> AbstractContextManager[Any]:
+    return transaction.atomic(using=using, durable=True) if atomic else nullcontext()
+
+
+@contextmanager
+def unbroken(using: str, atomic: bool) -> Iterator[None]:
+    """Raise if the transaction that the block began in is not the one that it ends in.
+
+    Raises:
+        TransactionLeftOpen: the block left an atomic() open, here or in another database.
+        OperationalError: MySQL rolled the transaction of a deadlock's victim back, and the block swallowed the error:
+            MySQL then goes on in a new transaction as if nothing had been. A savepoint does not outlive that.
+    """
+    before = open_blocks()
+    mark = transaction.savepoint(using) if atomic and connections[using].vendor == "mysql" else None
+    yield
+    if left := [alias for alias, depth in open_blocks().items() if depth > before.get(alias, 0)]:
+        raise TransactionLeftOpen(f"The job left a transaction.atomic() open in {', '.join(left)}: use it with 'with'.")
+    if mark is not None:
+        transaction.savepoint_commit(mark, using)
+
+
+def open_blocks() -> dict[str, int]:
+    """Give the number of atomic() blocks that are open on each connection of this thread."""
+    return {each.alias: len(each.atomic_blocks) for each in connections.all(initialized_only=True)}
+
+
+def leave_clean(before: Mapping[str, int]) -> None:
+    """Close what a job left unusable: broken, with autocommit switched, or inside more blocks than ``before``."""
+    for connection in connections.all(initialized_only=True):
+        if len(connection.atomic_blocks) > before.get(connection.alias, 0):
+            forget(connection)
+        elif connection.in_atomic_block or connection.connection is None:
+            continue
+        elif connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
+            connection.close()
+
+
+def forget(connection: Any) -> None:
+    """Have the next query open another connection: Django would keep one inside a block that nobody will leave."""
+    del connections[connection.alias]
+    with suppress(Exception):
+        connection.connection.close()
