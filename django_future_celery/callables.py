@@ -100,6 +100,8 @@ def path_of(target: str | Callable[..., Any]) -> str:
 def _checked(path: str) -> str:
     if not all(part.isidentifier() for part in path.split(".")):
         raise CallableNotFound(f"{path!r} is no path: write 'package.module.function' or a method's name.")
+    if any(part.startswith("__") for part in path.split(".")):
+        raise CallableNotFound(f"{path!r} has a name that is Python's own: schedule a function of yours.")
     if len(path) > MAX_PATH:
         raise InvalidCallable(f"{path!r} is longer than {MAX_PATH} characters: give it a shorter alias.")
     return path
@@ -138,6 +140,8 @@ def resolve(path: str) -> Callable[..., Any]:
     found: Any = module
     for name in names:
         found = _attribute(found, name, path)
+        if isinstance(found, ModuleType):
+            raise CallableNotFound(f"{path!r}: {name!r} is a module that was imported there: write its own path.")
     if not callable(found):
         raise CallableNotFound(f"{path!r} is a {type(found).__name__}, which cannot be called.")
     return found  # type: ignore[no-any-return]
@@ -200,6 +204,22 @@ def check_allowed(path: str) -> None:
     patterns = settings.ALLOWED_CALLABLES
     if patterns is not None and not any(fnmatchcase(path, pattern) for pattern in patterns):
         raise CallableNotAllowed(f"{path!r} fits no pattern of FUTURE_CELERY_ALLOWED_CALLABLES: add one.")
+
+
+def check_home(path: str, function: Callable[..., Any]) -> None:
+    """Raise CallableNotAllowed for what the patterns name by a module that only imported it, such as ``os.system``.
+
+    A pattern that is the whole path allows it.
+    """
+    patterns, module = settings.ALLOWED_CALLABLES, getattr(function, "__module__", None)
+    if patterns is None or path in patterns or not isinstance(module, str) or path.startswith(f"{module}."):
+        return
+    home = f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    if not any(fnmatchcase(home, pattern) for pattern in patterns):
+        raise CallableNotAllowed(
+            f"{path!r} was only imported there, from {home!r}, which fits no pattern of "
+            "FUTURE_CELERY_ALLOWED_CALLABLES: add one of the two paths."
+        )
 
 
 def check_arguments(function: Callable[..., Any], leading: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -94,6 +94,26 @@ def unknown_names() -> list[checks.CheckMessage]:
 
 
 def check_databases(databases: Sequence[str] | None = None, **options: Any) -> list[checks.CheckMessage]:
+    return [*late_locks(databases or ()), *strict_isolation(databases or ())]
+
+
+def strict_isolation(databases: Sequence[str]) -> list[checks.CheckMessage]:
+    """The heartbeat writes to the row of a running job, and PostgreSQL then refuses the job's own write to it."""
+    return [
+        checks.Warning(
+            f"The PostgreSQL database {alias!r} isolates transactions more strictly than READ COMMITTED; jobs that run "
+            "for longer than FUTURE_CELERY_HEARTBEAT_SECONDS will fail with 'could not serialize access'.",
+            hint="Leave OPTIONS['isolation_level'] out, and set it in the jobs that need it.",
+            id="future_celery.W003",
+        )
+        for alias in databases
+        if connections[alias].vendor == "postgresql"
+        and getattr(connections[alias].settings_dict["OPTIONS"].get("isolation_level"), "name", None)
+        in ("REPEATABLE_READ", "SERIALIZABLE")
+    ]
+
+
+def late_locks(databases: Sequence[str]) -> list[checks.CheckMessage]:
     """SQLite has one write lock; a transaction that asks for it late may find it gone, and fails at once."""
     return [
         checks.Warning(
@@ -102,7 +122,7 @@ def check_databases(databases: Sequence[str] | None = None, **options: Any) -> l
             hint="Set OPTIONS = {'transaction_mode': 'IMMEDIATE', 'timeout': 20} for it.",
             id="future_celery.W002",
         )
-        for alias in databases or ()
+        for alias in databases
         if connections[alias].vendor == "sqlite"
         and str(connections[alias].settings_dict["OPTIONS"].get("transaction_mode")).upper() != "IMMEDIATE"
     ]

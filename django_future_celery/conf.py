@@ -54,12 +54,7 @@ class Settings:
 settings = Settings()
 
 #: The tick as a periodic task, for projects that run another beat scheduler than ours:
-#: ``app.conf.beat_schedule = BEAT_SCHEDULE``, or its entry among your own. A tick that waited behind long tasks for
-#: longer than one interval is dropped: the next one does its work.
+#: ``app.conf.beat_schedule = BEAT_SCHEDULE``, or its entry among your own.
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "django-future-celery": {
-        "task": "django_future_celery.tick",
-        "schedule": Settings.TICK_SECONDS,
-        "options": {"expires": 2 * Settings.TICK_SECONDS},
-    }
+    "django-future-celery": {"task": "django_future_celery.tick", "schedule": Settings.TICK_SECONDS}
 }

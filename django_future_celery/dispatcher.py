@@ -10,18 +10,22 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import router, transaction
+from django.db import DatabaseError, InterfaceError, connections, router, transaction
 
 from django_future_celery import sticky
 from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.conf import settings
+from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 
 logger = logging.getLogger(__name__)
 
-#: Sends one message for one job, or raises; whether a message that raised was sent, nobody knows.
+#: After so many messages that the broker refused one by one, a round ends.
+MOST_REFUSED = 10
+
+#: Sends one message for one job, or raises BrokerAway, BrokerLost, or what is wrong with this message alone.
 Publish = Callable[[ScheduledJob], None]
 
 
@@ -42,6 +46,8 @@ class Tick:
 
     #: The database's clock when it began: what became due later is left for the next tick.
     now: int
+    #: When the next row after that wants to be looked at.
+    wake: int | None
     sent: int
     over: int
     recovered: Recovered
@@ -60,14 +66,27 @@ def databases() -> Sequence[str]:
     return settings.DATABASES or (router.db_for_write(ScheduledJob),)
 
 
+def tick_all(publish: Publish) -> dict[str, Tick]:
+    """Tick in each database; one that does not answer is told in the log, is left out, and keeps no other waiting."""
+    ticks = {}
+    for using in databases():
+        try:
+            ticks[using] = tick(publish, using)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The database %r does not answer: %s", using, error)
+            connections[using].close()
+    return ticks
+
+
 def tick(publish: Publish, using: str) -> Tick:
     """Hand over what is due in the database ``using``: one batch at most."""
     now = database_now(using)
     sticky.ensure(using, now)
     recovered = recover(using, now)
     claim = take_due(using, now)
-    sent = send(claim.ready, publish, using)
-    return Tick(now, sent, len(claim.over), recovered, claim.more, broken=sent < len(claim.ready))
+    sent, broken = send(claim.ready, publish, using)
+    wake = ScheduledJob.objects.using(using).next_wake(after=now)
+    return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
 
 
 def take_due(using: str, now: int) -> Claim:
@@ -109,16 +128,32 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     return jobs
 
 
-def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> int:
-    """Send the messages; at the first that raises, release the jobs after it, and give the number before it.
+def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[int, bool]:
+    """Send the messages; give the number of those sent, and whether the broker stopped the round.
 
-    The job of the message that raised keeps its lease, for the message may have been sent all the same.
+    A job whose message raised keeps its lease, for the message may have been sent all the same; those that were not
+    tried are released. What only one message is to blame for, such as a queue that was declared in another way,
+    does not stop the others, unless it goes on and on.
     """
+    sent = refused = 0
     for number, job in enumerate(jobs):
         try:
             publish(job)
+            sent += 1
+        except BrokerAway as error:
+            return sent, stop(jobs[number:], error, using)
+        except BrokerLost as error:
+            return sent, stop(jobs[number + 1 :], error, using)
         except Exception as error:
-            ScheduledJob.objects.using(using).release(jobs[number + 1 :])
-            logger.warning("Could not send job %s, the jobs after it wait for the next tick: %r", job.pk, error)
-            return number
-    return len(jobs)
+            logger.exception("Could not send job %s, %s; it is tried again later.", job.pk, job.callable_name)
+            refused += 1
+            if refused == MOST_REFUSED:
+                return sent, stop(jobs[number + 1 :], error, using)
+    return sent, False
+
+
+def stop(untried: Sequence[ScheduledJob], error: Exception, using: str) -> bool:
+    """End the round: the jobs that were not tried are due as they were before."""
+    ScheduledJob.objects.using(using).release(untried)
+    logger.warning("The broker does not take messages, %s jobs wait for the next tick: %s", len(untried), error)
+    return True

@@ -11,9 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import connections
 
 from django_future_celery.conf import settings
 from django_future_celery.models import ScheduledJob
@@ -42,13 +42,13 @@ def renew_all() -> None:
     """Renew the leases of all that this process runs, with one UPDATE a database."""
     runs = list(_runs)
     for using in {alias for alias, _, _ in runs}:
+        mine = [(pk, attempts) for alias, pk, attempts in runs if alias == using]
         try:
-            ScheduledJob.objects.using(using).renew((pk, attempts) for alias, pk, attempts in runs if alias == using)
-        except (DatabaseError, InterfaceError) as error:
+            with closing(connections[using]):
+                ScheduledJob.objects.using(using).renew(mine)
+        except Exception as error:
             # The lease outlasts several beats; the next one may find the database again.
-            logger.warning("Could not renew the leases of running jobs in %s: %s", using, error)
-        finally:
-            connections[using].close()
+            logger.warning("Could not renew the leases of running jobs in %s: %r", using, error)
 
 
 def _beat_forever() -> None:

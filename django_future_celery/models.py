@@ -123,7 +123,8 @@ class ScheduledJob(models.Model):
             WrongStatus: the stored job is running or has ended.
         """
         if self._state.adding:
-            super().save(**options)
+            # Never over a stored row, whatever its id.
+            super().save(**options | {"force_insert": True})
             return
         if others := set(options.get("update_fields") or ()) - set(EDITABLE):
             raise WrongStatus(f"save() does not write {sorted(others)} of a stored job; it may change {EDITABLE}.")

@@ -11,6 +11,7 @@ from django.db.models import Max, Q
 from django_future_celery import sticky
 from django_future_celery.clock import database_now, to_datetime, to_micros
 from django_future_celery.dispatcher import databases
+from django_future_celery.durations import start_of
 from django_future_celery.exceptions import InsideTransaction
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
@@ -80,6 +81,7 @@ def run_jobs(
     using: str | None = None,
 ) -> None:
     """See :func:`django_future_celery.run_jobs`."""
+    now = None if now is None else start_of(now, now=now)
     aliases = (using,) if using else databases()
     for alias in aliases:
         refuse_transaction(alias)
@@ -87,7 +89,7 @@ def run_jobs(
         for outcome in Pass(alias, now):
             if delete_completed:
                 delete_complete(outcome.job)
-            if outcome.error is not None and not (ignore_errors and isinstance(outcome.error, Exception)):
+            if outcome.error is not None and not (ignore_errors and isinstance(outcome.error, Exception | SystemExit)):
                 raise outcome.error
 
 

@@ -22,7 +22,15 @@ from django.db import InterfaceError, OperationalError, connections
 
 from django_future_celery import content_objects
 from django_future_celery.backoff import retry_pause
-from django_future_celery.callables import check_allowed, find_method, is_atomic, method_path, resolve, takes_job
+from django_future_celery.callables import (
+    check_allowed,
+    check_home,
+    find_method,
+    is_atomic,
+    method_path,
+    resolve,
+    takes_job,
+)
 from django_future_celery.clock import SECOND, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import ClaimLost
@@ -111,7 +119,9 @@ def perform(run: Run) -> None:
 def find_callable(job: ScheduledJob) -> Callable[..., Any]:
     if not job.is_method_call:
         check_allowed(job.callable_name)
-        return resolve(job.callable_name)
+        function = resolve(job.callable_name)
+        check_home(job.callable_name, function)
+        return function
     model = content_objects.model_of(job.content_type_id or 0, using=job._state.db)
     check_allowed(method_path(model, job.callable_name))
     return find_method(model, job.callable_name)

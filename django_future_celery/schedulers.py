@@ -16,9 +16,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from django_future_celery.clock import SECOND
 from django_future_celery.conf import settings
-from django_future_celery.dispatcher import Tick, databases
-from django_future_celery.dispatcher import tick as dispatch
-from django_future_celery.models import ScheduledJob
+from django_future_celery.dispatcher import Tick, databases, tick_all
 from django_future_celery.tasks import Publisher
 
 if apps.is_installed("django_celery_beat"):
@@ -53,29 +51,24 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         super().close()
 
     def _tick_jobs(self) -> float:
-        try:
-            return min(self._pause_after(dispatch(self._publish, using), using) for using in databases())
-        except (DatabaseError, InterfaceError) as error:
-            return self._database_away(error)
+        ticks = tick_all(self._publish)
+        return min(self._pause_after(ticks.get(using), using) for using in databases())
 
     def _tick_periodic_tasks(self, *args: Any, **options: Any) -> float:
         try:
             return float(super().tick(*args, **options))
         except (DatabaseError, InterfaceError) as error:
-            return self._database_away(error)
+            logger.warning("The database of the periodic tasks does not answer: %s", error)
+            connections.close_all()
+            return float(settings.TICK_SECONDS)
 
-    def _pause_after(self, tick: Tick, using: str) -> float:
+    def _pause_after(self, tick: Tick | None, using: str) -> float:
         """Seconds from one tick to the next: none while there is a backlog and room, else until something wakes."""
+        if tick is None or tick.broken:
+            return settings.TICK_SECONDS
         if tick.sent or tick.over:
             logger.info("Scheduled jobs in %s: %s", using, tick)
-        if tick.broken:
-            return settings.TICK_SECONDS
         if tick.more:
             return 0.0 if tick.sent or tick.over else WINDOW_FULL_SECONDS
-        wake = ScheduledJob.objects.using(using).next_wake(after=tick.now)
-        return settings.TICK_SECONDS if wake is None else min(settings.TICK_SECONDS, (wake - tick.now) / SECOND)
-
-    def _database_away(self, error: Exception) -> float:
-        logger.warning("The database does not answer, next try in %s s: %s", settings.TICK_SECONDS, error)
-        connections.close_all()
-        return settings.TICK_SECONDS
+        wake = settings.TICK_SECONDS if tick.wake is None else (tick.wake - tick.now) / SECOND
+        return min(settings.TICK_SECONDS, wake)

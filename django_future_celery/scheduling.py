@@ -15,6 +15,7 @@ from django_future_celery import content_objects, serializers
 from django_future_celery.callables import (
     check_allowed,
     check_arguments,
+    check_home,
     find_method,
     method_path,
     path_of,
@@ -165,6 +166,7 @@ def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
     """Refuse a call that no worker could make: nothing behind the path, or arguments that do not fit."""
     if "." in path:
         function, given = resolve(path), int(content_object is not None)
+        check_home(path, function)
     else:
         find_method(content_object.__class__, path)
         function, given = getattr(content_object, path), 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from importlib import import_module
 
-from django.utils.module_loading import autodiscover_modules
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
 
 from django_future_celery.callables import STICKY
 from django_future_celery.clock import SECOND, to_datetime
@@ -18,8 +20,16 @@ logger = logging.getLogger(__name__)
 
 @cache
 def discover() -> None:
-    """Import the ``jobs`` module of each installed app, once, so that the decorators in them have run."""
-    autodiscover_modules("jobs")
+    """Import the ``jobs`` module of each installed app, once, so that the decorators in them have run.
+
+    One that cannot be imported is told in the log: it must not keep the jobs of all the others waiting.
+    """
+    for app in apps.get_app_configs():
+        if module_has_submodule(app.module, "jobs"):
+            try:
+                import_module(f"{app.name}.jobs")
+            except Exception:
+                logger.exception("%s.jobs cannot be imported, so its sticky jobs are not scheduled.", app.name)
 
 
 def ensure(using: str, now: int) -> int:

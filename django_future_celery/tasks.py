@@ -12,17 +12,21 @@ from typing import Any
 from celery import Celery, Task, shared_task
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from django.db import router
+from kombu.exceptions import OperationalError
 
 from django_future_celery import serializers
 from django_future_celery.conf import settings
-from django_future_celery.dispatcher import databases
-from django_future_celery.dispatcher import tick as dispatch
-from django_future_celery.exceptions import JobFailed
+from django_future_celery.dispatcher import tick_all
+from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
 from django_future_celery.models import ScheduledJob
 from django_future_celery.runner import Outcome, run_job
 from django_future_celery.states import Status
+from django_future_celery.text import storable
 
 logger = logging.getLogger(__name__)
+
+#: Characters of the arguments that a message shows, as many as Celery's own.
+MOST_SHOWN = 1024
 
 #: What may end a worker while a job runs. It is recorded on the row, then does its work.
 WORKER_MUST_END = (WorkerShutdown, WorkerTerminate)
@@ -56,11 +60,12 @@ def report(outcome: Outcome) -> str:
     return str(job.status)
 
 
-@shared_task(name="django_future_celery.tick", bind=True, send_events=False, **ROW_DECIDES)
+# Ticks that waited long, behind busy or stopped workers, are dropped: one does the work of all.
+@shared_task(name="django_future_celery.tick", bind=True, send_events=False, expires=60, **ROW_DECIDES)
 def tick(self: Task) -> list[str]:
     """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
     with Publisher(self.app) as publish:
-        return [str(dispatch(publish, using)) for using in databases()]
+        return [f"{using}: {tick}" for using, tick in tick_all(publish).items()]
 
 
 class Publisher:
@@ -78,19 +83,50 @@ class Publisher:
         self.close()
 
     def __call__(self, job: ScheduledJob) -> None:
+        """Send a message.
+
+        Raises:
+            BrokerAway: it was not sent.
+            BrokerLost: it may have been sent.
+        """
+        reused = self.producer is not None
         try:
-            self.open()
+            self.send(job)
+        except BrokerLost:
+            if not reused:
+                raise
+            # While it was idle, a broker or something on the way to it may have cut the connection.
+            self.send(job)
+
+    def send(self, job: ScheduledJob) -> None:
+        self.open()
+        try:
             send(job, self.producer)
-        except BaseException:
+        except BaseException as error:
+            broken = self.is_broken(error)
             self.close()
+            if broken:
+                raise BrokerLost(str(error)) from error
             raise
 
     def open(self) -> None:
-        if self.producer is None:
-            timeout = settings.PUBLISH_TIMEOUT_SECONDS
-            self.connection = self.app.connection_for_write(connect_timeout=timeout)
-            self.connection.transport_options = bounded(self.connection, timeout)
+        if self.producer is not None:
+            return
+        timeout = settings.PUBLISH_TIMEOUT_SECONDS
+        self.connection = self.app.connection_for_write(connect_timeout=timeout)
+        self.connection.transport_options = bounded(self.connection, timeout)
+        try:
+            self.connection.connect()
             self.producer = self.app.amqp.Producer(self.connection, auto_declare=False)
+        except BaseException as error:
+            broken = self.is_broken(error)
+            self.close()
+            if broken:
+                raise BrokerAway(str(error)) from error
+            raise
+
+    def is_broken(self, error: BaseException) -> bool:
+        return isinstance(error, (OSError, OperationalError, *self.connection.connection_errors))
 
     def close(self) -> None:
         connection, self.connection, self.producer = self.connection, None, None
@@ -123,8 +159,8 @@ def send(job: ScheduledJob, producer: Any) -> None:
         args=(job.pk, job.attempts),
         kwargs={} if alias == router.db_for_write(ScheduledJob) else {"using": alias},
         shadow=job.callable_name,
-        argsrepr=serializers.preview(job.args_text),
-        kwargsrepr=serializers.preview(job.kwargs_text),
+        argsrepr=storable(serializers.preview(job.args_text), MOST_SHOWN),
+        kwargsrepr=storable(serializers.preview(job.kwargs_text), MOST_SHOWN),
         priority=broker_priority(job.priority, producer.connection.transport.driver_type),
         producer=producer,
         retry=False,

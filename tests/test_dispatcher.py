@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_future_celery import heartbeat, schedule_job
 from django_future_celery.clock import SECOND, database_now, to_datetime, to_micros
-from django_future_celery.dispatcher import databases, send, take_due, tick
+from django_future_celery.dispatcher import MOST_REFUSED, databases, send, take_due, tick, tick_all
+from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import recover
 from django_future_celery.runner import run_job
@@ -47,16 +48,12 @@ def elsewhere(alias, function):
     return result
 
 
-class BrokerDownError(Exception):
-    pass
-
-
-def broken_after(number, sent):
+def broken_after(number, sent, error=BrokerLost):
     """A publish function that delivers so many messages, then raises at each."""
 
     def publish(job):
         if len(sent) == number:
-            raise BrokerDownError
+            raise error("gone")
         sent.append(job)
 
     return publish
@@ -204,6 +201,25 @@ def ticked(alias):
     return sent
 
 
+def test_a_database_that_does_not_answer_keeps_no_other_waiting(settings, monkeypatch, caplog):
+    aliases = settings.FUTURE_CELERY_DATABASES = list(settings.DATABASES)
+    if len(aliases) == 1:
+        pytest.skip("one database only")
+    jobs, sent = [due_job(alias) for alias in aliases], []
+
+    def no_answer(using):
+        if using == aliases[0]:
+            raise OperationalError("no route to host")
+        return database_now(using)
+
+    monkeypatch.setattr("django_future_celery.dispatcher.database_now", no_answer)
+    ticks = tick_all(sent.append)
+
+    assert list(ticks) == aliases[1:]
+    assert pks(sent) == pks(jobs[1:])
+    assert "'default' does not answer: no route to host" in caplog.text
+
+
 def test_the_databases_are_those_of_the_setting_or_the_routers_one(settings):
     assert list(databases()) == ["default"]
 
@@ -312,7 +328,7 @@ class TestABrokenBroker:
 
         def publish(job):
             rows.start(second.pk, 0, worker="quick", task_id="")
-            raise BrokerDownError
+            raise BrokerLost
 
         tick(publish, alias)
 
@@ -322,10 +338,46 @@ class TestABrokenBroker:
         assert row_of(first)["dispatches"] == 1
 
     def test_is_told_in_the_log(self, alias, caplog):
-        job = due_job(alias)
+        for _ in range(3):
+            due_job(alias)
         tick(broken_after(0, []), alias)
 
-        assert f"Could not send job {job.pk}" in caplog.text and "BrokerDownError" in caplog.text
+        assert "2 jobs wait for the next tick: gone" in caplog.text
+
+    @pytest.mark.parametrize("number", [0, 1, 3])
+    def test_that_was_not_even_reached_leaves_all_as_it_was(self, alias, number):
+        """Also how long a job waits for its next message: none was sent."""
+        jobs = [due_job(alias, priority=-each) for each in range(4)]
+        before, sent = [row_of(job) for job in jobs], []
+        for _ in range(3):
+            done = tick(broken_after(number, sent, BrokerAway), alias)
+
+        assert (done.sent, done.broken) == (0, True)
+        assert [row_of(job) for job in jobs[number:]] == before[number:]
+
+    def test_that_refuses_one_message_gets_the_others(self, alias, caplog):
+        bad, *good = [due_job(alias, priority=-each) for each in range(4)]
+        sent = []
+
+        def publish(job):
+            if job.pk == bad.pk:
+                raise ValueError("this queue was declared in another way")
+            sent.append(job)
+
+        done = tick(publish, alias)
+
+        assert (pks(sent), done.sent, done.broken) == (pks(good), 3, False)
+        assert f"Could not send job {bad.pk}" in caplog.text and "in another way" in caplog.text
+        # What it did with the message nobody knows, so it has its lease.
+        assert row_of(bad)["dispatches"] == 1
+
+    def test_that_refuses_everything_is_left_alone_after_a_while(self, alias):
+        jobs = [due_job(alias) for _ in range(MOST_REFUSED + 5)]
+
+        done = tick(broken_after(0, [], ValueError), alias)
+
+        assert (done.sent, done.broken) == (0, True)
+        assert [row_of(job)["dispatches"] for job in jobs] == [1] * MOST_REFUSED + [0] * 5
 
     def test_that_is_back_gets_all_that_was_left(self, alias, rows):
         jobs = [due_job(alias, priority=-each) for each in range(3)]

@@ -20,7 +20,7 @@ PACKAGE = ROOT / NAME
 #: The pure ones first; a module imports from its own layer, without a circle, or from those before it.
 LAYERS = [
     ["states", "exceptions", "conf"],
-    ["clock", "indexes", "backoff", "text", "callables", "durations"],
+    ["clock", "indexes", "backoff", "text", "callables", "durations", "transactions"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["querysets"],
     ["models"],

@@ -260,8 +260,9 @@ class TestErrors:
         assert status_of(*bad, other) == ["failed", "failed", "complete"]
         assert all("ValueError: boom" in row_of(job)["error"] for job in bad)
 
-    @pytest.mark.parametrize("ignore", [False, True])
-    @pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt"])
+    @pytest.mark.parametrize(
+        ("name", "ignore"), [("SystemExit", False), ("KeyboardInterrupt", False), ("KeyboardInterrupt", True)]
+    )
     def test_that_are_no_exceptions_are_recorded_and_never_ignored(self, alias, ignore, name):
         job = due_job(alias, callable_name=f"{__name__}.raise_by_name", args_text=f'["{name}"]')
         with pytest.raises(BaseException, match=r"^mine$") as raised:
@@ -269,6 +270,13 @@ class TestErrors:
 
         assert type(raised.value).__name__ == name
         assert status_of(job) == ["failed"]
+
+    def test_the_exit_of_a_job_is_an_error_like_others(self, alias):
+        job = due_job(alias, callable_name=f"{__name__}.raise_by_name", args_text='["SystemExit"]', priority=1)
+        other = note(alias, "other")
+        run_jobs(ignore_errors=True, using=alias)
+
+        assert status_of(job, other) == ["failed", "complete"]
 
     def test_are_not_printed(self, alias, capfd):
         raising(alias)

@@ -542,21 +542,27 @@ def test_a_proxy_keeps_its_class(monkeypatch):
     assert type(kept(Team.objects.get())) is Team
 
 
-class FromElsewhere:
+class Primary:
+    """A router in front of replicas, which may be behind."""
+
+    def __init__(self, name):
+        self.name = name
+
     def db_for_write(self, model, **hints):
-        return "elsewhere"
+        return self.name
 
     def db_for_read(self, model, **hints):
-        return "default"
+        return "replica"
 
 
 @pytest.mark.django_db
 def test_the_database_is_the_one_that_the_router_writes_to(settings):
     group = Group.objects.create(name="a")
-    settings.DATABASE_ROUTERS = [FromElsewhere()]
+    settings.DATABASE_ROUTERS = [Primary("before")]
     text = dumps(group, bind=BIND)
-    assert '"elsewhere"' in text
+    assert '"before"' in text
     # A database that is no longer configured leaves the choice to the router.
+    settings.DATABASE_ROUTERS = [Primary("default")]
     assert loads(text, bind=BIND) == group
 
 
@@ -603,3 +609,24 @@ def test_a_preview_neither_unpickles_nor_imports(bomb, monkeypatch):
 @pytest.mark.parametrize("text", ["", "{", '{"$nonsense":1}', '{"$date":"soon"}', '{"$a":1,"$b":2}', "[" * 100_000])
 def test_a_preview_of_corrupt_text_is_the_text(text):
     assert preview(text) == text
+
+
+class Forgetful:
+    """Whoever pickles it loses what it holds."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __eq__(self, other):
+        return self.held == other.held
+
+    __hash__ = None
+
+    def __getstate__(self):
+        return {"held": None}
+
+
+def test_a_pickle_that_loses_something_is_refused():
+    with pytest.raises(InvalidArguments, match=r"args\[0\] is a .*Forgetful.* comes back as something else"):
+        dumps([Forgetful(1)], bind=BIND)
+    assert kept(Forgetful(None)) == Forgetful(None)
