@@ -96,7 +96,13 @@ class Publisher:
             if not reused:
                 raise
             # While it was idle, a broker or something on the way to it may have cut the connection.
+            self.send_again(job)
+
+    def send_again(self, job: ScheduledJob) -> None:
+        try:
             self.send(job)
+        except BrokerAway as error:
+            raise BrokerLost(str(error)) from error
 
     def send(self, job: ScheduledJob) -> None:
         self.open()

@@ -1,6 +1,7 @@
 """One run tests every database that answers: each has its alias, and tests take it from the ``alias`` fixture.
 
-``TEST_DEFAULT`` (sqlite, postgresql, mariadb) chooses the default database, ``TEST_USE_TZ=0`` turns zones off.
+``TEST_DEFAULT`` (sqlite, postgresql, mariadb) chooses the default database, ``TEST_USE_TZ=0`` turns zones off,
+``TEST_SERVER_SIDE_BINDING=1`` has PostgreSQL bind the parameters, each with its type.
 """
 
 import os
@@ -30,6 +31,8 @@ _databases = {
 for _name, _config in _databases.items():
     if _name != "sqlite":
         _config["TEST"] = {"NAME": f"test_future_celery_{os.getpid()}"}
+    if _name == "postgresql":
+        _config["OPTIONS"] = {"server_side_binding": os.environ.get("TEST_SERVER_SIDE_BINDING") == "1"}
     if _name == "mariadb":
         _config["OPTIONS"] = {"charset": "utf8mb4"}
         _config["TEST"] |= {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}

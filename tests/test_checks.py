@@ -158,6 +158,22 @@ def test_other_databases_are_no_trouble():
     assert check_databases(databases=others) == []
 
 
+STRICT = ["future_celery.W003"]
+
+
+@pytest.mark.parametrize(
+    ("level", "ids"), [("READ_COMMITTED", []), ("REPEATABLE_READ", STRICT), ("SERIALIZABLE", STRICT)]
+)
+def test_strict_isolation_is_a_warning_where_the_heartbeat_would_clash_with_it(monkeypatch, level, ids):
+    alias = next((name for name in connections if connections[name].vendor == "postgresql"), None)
+    if alias is None:
+        pytest.skip("no PostgreSQL")
+    from psycopg import IsolationLevel
+
+    monkeypatch.setitem(connections[alias].settings_dict, "OPTIONS", {"isolation_level": IsolationLevel[level]})
+    assert [message.id for message in check_databases(databases=[alias])] == ids
+
+
 @pytest.mark.parametrize("chosen", [None, []])
 def test_no_database_is_looked_at_unless_it_is_named(options, chosen):
     options({})

@@ -162,6 +162,13 @@ class TestTick:
         assert row["wake_at"] == to_micros(row["time_slot_start"])
         assert (row["dispatched_at"], row["dispatches"]) == (None, 0)
 
+    def test_puts_off_no_row_to_a_time_that_is_over(self, alias, rows, now):
+        """Without time zones the hour that comes twice in autumn makes early what its time calls due."""
+        job = due_job(alias)
+        rows.put_off([job], now)
+
+        assert row_of(job)["wake_at"] > now
+
     def test_sends_jobs_with_attempts_left_once_their_pause_is_over(self, alias, rows, now):
         pausing = due_job(alias, attempts=1, max_attempts=2, wake_at=now + 30 * SECOND)
         ready = due_job(alias, attempts=1, max_attempts=2, wake_at=now)
@@ -599,6 +606,17 @@ class TestHeartbeat:
 
         assert row_of(late) == before
 
+    def test_tells_the_attempts_of_a_job_apart(self, alias, rows):
+        """In a pool of threads one may still be at an attempt that was given up."""
+        given_up = started_job(alias, max_attempts=2)
+        rows.try_again(rows.get(pk=given_up.pk), "lost", timezone.now(), 0)
+        job = rows.start(given_up.pk, 1, worker="host:2", task_id="")
+        self.nearly_over(job)
+        with heartbeat.beating(job), heartbeat.beating(given_up):
+            heartbeat.renew_all()
+
+        assert self.renewed(job)
+
     def test_leaves_ended_and_deleted_rows_alone(self, alias, rows):
         ended, deleted = started_job(alias), started_job(alias)
         with heartbeat.beating(ended), heartbeat.beating(deleted):
@@ -632,9 +650,10 @@ class TestHeartbeat:
 
         assert (self.renewed(held), self.renewed(free)) == (False, True)
 
-    def test_outlives_a_database_that_does_not_answer(self, alias, monkeypatch, caplog):
+    @pytest.mark.parametrize("error", [DatabaseError, OSError])
+    def test_outlives_a_database_that_does_not_answer(self, alias, monkeypatch, caplog, error):
         def away(*args):
-            raise DatabaseError("the database is away")
+            raise error("the database is away")
 
         job = started_job(alias)
         monkeypatch.setattr("django_future_celery.querysets.ScheduledJobQuerySet.renew", away)

@@ -713,3 +713,11 @@ def test_no_thread_but_the_heartbeat_is_left_behind(alias):
     run_jobs(using=alias)
 
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"future-celery-heartbeat"}
+
+
+def test_a_naive_now_is_in_the_current_time_zone(alias):
+    now = timezone.now() + 2 * MINUTE
+    job = due_job(alias, time_slot_start=timezone.now() + MINUTE)
+    run_jobs(now=timezone.make_naive(now) if timezone.is_aware(now) else now, using=alias)
+
+    assert status_of(job) == ["complete"]

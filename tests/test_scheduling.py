@@ -34,7 +34,7 @@ from django_future_celery.exceptions import (
     InvalidTimeType,
 )
 from django_future_celery.models import ScheduledJob
-from tests.factories import row_of
+from tests.factories import due_job, row_of
 from tests.shop import jobs
 from tests.shop.models import Coupon, Ledger, Order, Parcel
 
@@ -550,6 +550,33 @@ class TestAllowedCallables:
         settings.FUTURE_CELERY_ALLOWED_CALLABLES = ["other.*"]
         with pytest.raises(CallableNotAllowed):
             job.reschedule("5d")
+
+    @pytest.mark.parametrize("check", [True, False])
+    @pytest.mark.parametrize("path", ["__loader__.set_data", "Ledger.__init__"])
+    def test_are_no_names_of_pythons_own(self, alias, path, check):
+        refused(CallableNotFound, "Python's own", "5d", f"{PATH}{path}", args=["/", b""], check=check, alias=alias)
+
+    def test_are_nothing_in_a_module_that_theirs_imported(self, alias):
+        refused(CallableNotFound, "write its own path", "5d", f"{PATH}os.system", args=["true"], alias=alias)
+
+    def test_are_nothing_that_their_module_only_imported(self, alias, settings):
+        given = ("5d", "tests.test_scheduling.schedule_job", None, "7d", ["5d", f"{PATH}nothing"])
+        settings.FUTURE_CELERY_ALLOWED_CALLABLES = ["tests.test_scheduling.*"]
+        refused(
+            CallableNotAllowed, "only imported there, from 'django_future_celery.schedule_job'", *given, alias=alias
+        )
+
+        settings.FUTURE_CELERY_ALLOWED_CALLABLES.append("tests.test_scheduling.schedule_job")
+        schedule_job(*given, using=alias)
+
+    @pytest.mark.parametrize("path", ["__loader__.set_data", "os.system", "job_as_parameter"])
+    def test_hold_for_rows_that_somebody_wrote(self, alias, path):
+        """Also what only this module imported."""
+        job = due_job(alias, callable_name=f"{PATH}{path}", args_text='["/", ""]')
+        run_jobs(ignore_errors=True, using=alias)
+
+        assert row_of(job)["status"] == "failed"
+        assert "CallableNot" in row_of(job)["error"]
 
     def test_are_none_where_the_list_is_empty(self, alias, settings):
         settings.FUTURE_CELERY_ALLOWED_CALLABLES = []

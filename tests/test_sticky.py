@@ -10,6 +10,7 @@ from threading import Barrier
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.test import override_settings
 from django.utils import timezone
 
 from django_future_celery import callables, dispatcher, run_jobs, schedule_job, sticky, sticky_job
@@ -245,3 +246,17 @@ def test_the_jobs_module_of_an_installed_app_is_found(tmp_path):
     )
     key = "tests.sticky_app.jobs.tidy"
     assert found == f"('complete', None, 'tidy') ('scheduled', '{key}', None)"
+
+
+def test_a_jobs_module_that_cannot_be_imported_keeps_no_other_waiting(tmp_path, monkeypatch, caplog):
+    package = tmp_path / "app_with_broken_jobs"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "jobs.py").write_text("import no_such_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    with override_settings(INSTALLED_APPS=["app_with_broken_jobs", "tests.sticky_app"]):
+        monkeypatch.delitem(sys.modules, "tests.sticky_app.jobs", raising=False)
+        sticky.discover.__wrapped__()
+
+    assert "app_with_broken_jobs.jobs cannot be imported" in caplog.text
+    assert "tests.sticky_app.jobs" in sys.modules
