@@ -7,6 +7,8 @@ carries ``(id, attempts)``, and the database's alias where it is not the usual o
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, Task, shared_task
@@ -106,33 +108,29 @@ class Publisher:
 
     def send(self, job: ScheduledJob) -> None:
         self.open()
-        try:
+        with self.closed_on_error(BrokerLost):
             send(job, self.producer)
-        except BaseException as error:
-            broken = self.is_broken(error)
-            self.close()
-            if broken:
-                raise BrokerLost(str(error)) from error
-            raise
 
     def open(self) -> None:
-        if self.producer is not None:
-            return
-        timeout = settings.PUBLISH_TIMEOUT_SECONDS
-        self.connection = self.app.connection_for_write(connect_timeout=timeout)
-        self.connection.transport_options = bounded(self.connection, timeout)
-        try:
-            self.connection.connect()
-            self.producer = self.app.amqp.Producer(self.connection, auto_declare=False)
-        except BaseException as error:
-            broken = self.is_broken(error)
-            self.close()
-            if broken:
-                raise BrokerAway(str(error)) from error
-            raise
+        if self.producer is None:
+            with self.closed_on_error(BrokerAway):
+                timeout = settings.PUBLISH_TIMEOUT_SECONDS
+                self.connection = self.app.connection_for_write(connect_timeout=timeout)
+                self.connection.transport_options = bounded(self.connection, timeout)
+                self.connection.connect()
+                self.producer = self.app.amqp.Producer(self.connection, auto_declare=False)
 
-    def is_broken(self, error: BaseException) -> bool:
-        return isinstance(error, (OSError, OperationalError, *self.connection.connection_errors))
+    @contextmanager
+    def closed_on_error(self, told_as: type[Exception]) -> Iterator[None]:
+        """Close the connection at any error, and raise one of the connection itself as ``told_as``."""
+        try:
+            yield
+        except BaseException as error:
+            of_connection = (OSError, OperationalError, *getattr(self.connection, "connection_errors", ()))
+            self.close()
+            if isinstance(error, of_connection):
+                raise told_as(str(error) or repr(error)) from error
+            raise
 
     def close(self) -> None:
         connection, self.connection, self.producer = self.connection, None, None

@@ -103,7 +103,7 @@ def test_beat_outlives_its_broker(project, tmp_path):
         stack.beat()
         redis.stop()
         first, second = (schedule_job("0s", "tests.shop.jobs.note", using=stack.alias) for _ in range(2))
-        wait_until(lambda: "Could not send job" in stack.log("beat"), what="the warning")
+        wait_until(lambda: "does not take messages" in stack.log("beat"), what="the warning")
 
         redis.start()
         stack.worker()
