@@ -35,13 +35,8 @@ WORKER_MUST_END = (WorkerShutdown, WorkerTerminate)
 
 #: Celery must not do what the row does: acknowledge late, redeliver, retry, keep results. A redelivered message could
 #: not tell whether the first run is alive; the lease can. After ``os._exit`` in a job it would come back for ever.
-ROW_DECIDES = {
-    "acks_late": False,
-    "reject_on_worker_lost": False,
-    "ignore_result": True,
-    "max_retries": 0,
-    "serializer": "json",
-}
+SENT_WITH: dict[str, Any] = {"ignore_result": True, "serializer": "json"}
+ROW_DECIDES = {"acks_late": False, "reject_on_worker_lost": False, "max_retries": 0} | SENT_WITH
 
 
 @shared_task(name="django_future_celery.run", bind=True, throws=(JobFailed,), **ROW_DECIDES)
@@ -109,7 +104,7 @@ class Publisher:
     def send(self, job: ScheduledJob) -> None:
         self.open()
         with self.closed_on_error(BrokerLost):
-            send(job, self.producer)
+            send(job, self.app, self.producer)
 
     def open(self) -> None:
         if self.producer is None:
@@ -155,20 +150,29 @@ def bounded(connection: Any, timeout: float) -> dict[str, Any]:
     return ours.get(connection.transport.driver_type, {}) | dict(connection.transport_options or {})
 
 
-def send(job: ScheduledJob, producer: Any) -> None:
-    """Publish the message of one job; what Flower and the logs show of it is the callable and its arguments."""
+def send(job: ScheduledJob, app: Celery, producer: Any) -> None:
+    """Publish the message of one job; what Flower and the logs show of it is the callable and its arguments.
+
+    The "sent" event has the name that ``send_task`` is given, and it may come after those of the worker: only if all
+    have the callable's name does Flower keep it. What the worker runs is in the header.
+    """
     alias = job._state.db
-    options: dict[str, Any] = {"queue": job.queue} if job.queue else {}
-    run.apply_async(
+    app.send_task(
+        job.callable_name,
         args=(job.pk, job.attempts),
         kwargs={} if alias == router.db_for_write(ScheduledJob) else {"using": alias},
+        headers={"task": run.name},
         shadow=job.callable_name,
         argsrepr=storable(serializers.preview(job.args_text), MOST_SHOWN),
         kwargsrepr=storable(serializers.preview(job.kwargs_text), MOST_SHOWN),
         priority=broker_priority(job.priority, producer.connection.transport.driver_type),
         producer=producer,
         retry=False,
-        **options,
+        route_name=run.name,
+        task_type=run,
+        add_to_parent=False,
+        **SENT_WITH,
+        **({"queue": job.queue} if job.queue else {}),
     )
 
 

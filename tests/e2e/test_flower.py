@@ -9,7 +9,6 @@ import pytest
 from django_future_celery import schedule_job
 from tests.processes import wait_until
 
-pytest.importorskip("flower")
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
 
@@ -17,6 +16,8 @@ def test_flower_lists_jobs_by_callable_with_state_arguments_and_traceback(projec
     stack = project("postgresql", "redis")
     flower = Flower(stack)
     stack.worker("-E")
+    # Events that were sent before it listens are lost on Flower.
+    wait_until(lambda: stack.queue in flower.get("workers?json=1"), what="the worker in Flower")
     stack.beat()
     schedule_job("0s", "tests.shop.jobs.echo", args=["<b>", 2], kwargs={"n": 3}, using=stack.alias)
     schedule_job("0s", "tests.shop.jobs.write_and_raise", args=["no money"], using=stack.alias)
@@ -52,5 +53,8 @@ class Flower:
             return False
 
     def tasks(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/tasks", timeout=5) as response:
-            return json.load(response)
+        return json.loads(self.get("api/tasks"))
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as response:
+            return response.read().decode()
