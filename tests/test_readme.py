@@ -22,7 +22,8 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 #: What whoever follows the README has in his project already, or chooses: the app with the jobs, and a broker.
 CHOSEN = """
 INSTALLED_APPS += ["shop"]
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+if "MAILERS" not in globals():  # From Django 6.1 on, a new project has a backend that prints.
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 CELERY_BROKER_URL = "filesystem://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {options!r}
 """
