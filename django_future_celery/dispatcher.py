@@ -46,7 +46,7 @@ class Tick:
 
     #: The database's clock when it began: what became due later is left for the next tick.
     now: int
-    #: When the next row after that wants to be looked at.
+    #: When the next row after that wants to be looked at; not asked for where due rows were left behind.
     wake: int | None
     sent: int
     over: int
@@ -85,7 +85,7 @@ def tick(publish: Publish, using: str) -> Tick:
     recovered = recover(using, now)
     claim = take_due(using, now)
     sent, broken = send(claim.ready, publish, using)
-    wake = ScheduledJob.objects.using(using).next_wake(after=now)
+    wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
     return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
 
 

@@ -123,10 +123,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def put_off(self, jobs: Iterable[ScheduledJob], now: int) -> None:
         """Let rows sleep until their slot begins: it was moved after they were told when to wake."""
         # Without time zones an hour comes twice in autumn, and then a slot may begin later than its time says.
-        soonest = now + int(settings.TICK_SECONDS * SECOND)
+        later = now + int(settings.TICK_SECONDS * SECOND)
         for job in jobs:
             row = self.scheduled().woken(now).filter(pk=job.pk, time_slot_start=job.time_slot_start)
-            row.update(wake_at=max(job.due_at, soonest), dispatched_at=None, dispatches=0)
+            row.update(wake_at=job.due_at if job.due_at > now else later, dispatched_at=None, dispatches=0)
 
     def edit(self, job: ScheduledJob, due_at: int) -> bool:
         """Write the slot, priority and queue of a job that waits; a new start sets a new wake-up."""
