@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from django_future_celery.backoff import Retry
 from django_future_celery.callables import job_as_parameter, non_atomic_job, sticky_job
+from django_future_celery.exceptions import JobCancelled
+from django_future_celery.options import Options, job_options
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
     from django_future_celery.models import ScheduledJob
 
-__all__ = ["ScheduledJob", "job_as_parameter", "non_atomic_job", "run_jobs", "schedule_job", "sticky_job"]
+__all__ = [
+    "JobCancelled",
+    "Retry",
+    "ScheduledJob",
+    "job_as_parameter",
+    "job_options",
+    "non_atomic_job",
+    "run_jobs",
+    "schedule_job",
+    "sticky_job",
+]
 
 
 def schedule_job(
@@ -29,9 +42,9 @@ def schedule_job(
     *,
     queue: str | None = None,
     priority: int = 0,
-    max_attempts: int = 1,
     check: bool = True,
     using: str | None = None,
+    **options: Unpack[Options],
 ) -> ScheduledJob:
     """Insert a job that is run once, not before ``date`` and not after ``expires``; the broker is not touched.
 
@@ -47,9 +60,16 @@ def schedule_job(
         kwargs: keyword arguments.
         queue: the Celery queue; None: the default one.
         priority: -100 to 100, the higher ones are dispatched first.
-        max_attempts: how many times the job may be started at most, if it raises or its process dies.
         check: whether to refuse a callable that cannot be imported here, or does not take the arguments.
         using: the alias of the database that keeps the row.
+        options: those below; one that is not given is as ``job_options`` says at the callable, or else the default.
+            Times are seconds, a timedelta, or text such as ``'5m'``.
+        max_attempts: how many times the job may be started at most, if it raises or its process dies;
+            else ``FUTURE_CELERY_MAX_ATTEMPTS``.
+        retry_backoff, retry_backoff_max: the pause before the second attempt, doubled at each further one, and the
+            longest one; else ``FUTURE_CELERY_RETRY_BACKOFF_SECONDS`` and ``…_MAX_SECONDS``.
+        soft_time_limit, time_limit: after this time SoftTimeLimitExceeded is raised in the job, or its process is
+            killed. Celery's prefork workers alone can do that; else Celery's own settings hold.
 
     Raises:
         ValueError, TypeError, ImportError: the call cannot work; nothing was written. The exact errors are in
@@ -66,9 +86,9 @@ def schedule_job(
         kwargs,
         queue=queue,
         priority=priority,
-        max_attempts=max_attempts,
         check=check,
         using=using,
+        **options,
     )
 
 

@@ -20,6 +20,7 @@ from django_future_celery.exceptions import (
     CallableNotFound,
     InvalidArguments,
     InvalidCallable,
+    UnknownCallable,
 )
 
 #: Longest path that a row can hold, in characters.
@@ -28,8 +29,8 @@ MAX_PATH = 255
 TAKES_JOB = "future_celery_takes_job"
 NON_ATOMIC = "future_celery_non_atomic"
 
-#: The paths of the sticky jobs that were imported so far.
-STICKY: set[str] = set()
+#: The sticky jobs that were imported so far, by their paths.
+STICKY: dict[str, Callable[..., Any]] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,7 +61,7 @@ def sticky_job(function: F) -> F:
     Raises InvalidCallable for what has no path, such as a nested function.
     """
     _refuse_pathless(function)
-    STICKY.add(_checked(f"{function.__module__}.{function.__qualname__}"))
+    STICKY[_checked(f"{function.__module__}.{function.__qualname__}")] = function
     return function
 
 
@@ -159,7 +160,7 @@ def _import_longest(path: str) -> tuple[ModuleType, list[str]]:
                 raise CallableNotFound(f"{path!r}: importing its module raised {cause}") from error
     if len(parts) == 1:
         raise CallableNotFound(f"{path!r} names no module: write 'package.module.function'.")
-    raise CallableNotFound(f"{path!r}: there is no module {parts[0]!r}.")
+    raise UnknownCallable(f"{path!r}: there is no module {parts[0]!r}.")
 
 
 def _is_missing(name: str, error: Exception) -> bool:
@@ -172,12 +173,41 @@ def _attribute(owner: Any, name: str, path: str) -> Any:
         return getattr(owner, name)
     except AttributeError:
         where = f"module {owner.__name__!r}" if isinstance(owner, ModuleType) else repr(owner)
-        raise CallableNotFound(f"{path!r}: {where} has no {name!r}.{_suggestion(owner, name)}") from None
+        raise UnknownCallable(f"{path!r}: {where} has no {name!r}.{_suggestion(owner, name)}") from None
 
 
 def _suggestion(owner: Any, name: str) -> str:
     close = difflib.get_close_matches(name, dir(owner))
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def check_known(path: str) -> None:
+    """Raise UnknownCallable if this process surely does not have the callable. Nothing is imported to find out."""
+    parts = path.split(".")
+    owner, locations, depth = None, None, 0
+    for depth in range(1, len(parts)):
+        name = ".".join(parts[:depth])
+        module = sys.modules.get(name) or _find_spec(name, locations)
+        if module is None:
+            break
+        owner, locations = module, _locations(module)
+    else:
+        depth += 1
+    if owner is None:
+        raise UnknownCallable(f"{path!r}: there is no module {parts[0]!r}.")
+    if isinstance(owner, ModuleType):
+        for attribute in parts[depth - 1 :]:
+            owner = _attribute(owner, attribute, path)
+
+
+def _find_spec(name: str, locations: Any) -> Any:
+    """Look for a module as an import would; importlib's own search imports the packages above it."""
+    return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, locations))), None)
+
+
+def _locations(module: Any) -> Any:
+    """Where the modules below a module, or one's spec, are to be looked for; nowhere if it is no package."""
+    return getattr(module, "__path__", None) or getattr(module, "submodule_search_locations", None) or []
 
 
 def find_method(model: type[Model], name: str) -> Callable[..., Any]:
@@ -191,7 +221,7 @@ def find_method(model: type[Model], name: str) -> Callable[..., Any]:
     if found is not None:
         kind = type(found).__name__
         raise CallableNotFound(f"{name!r} of {model._meta.label} is a {kind}, which cannot be called.")
-    raise CallableNotFound(f"{model._meta.label} has no method {name!r}.{_suggestion(model, name)}")
+    raise UnknownCallable(f"{model._meta.label} has no method {name!r}.{_suggestion(model, name)}")
 
 
 def method_path(model: type[Model], name: str) -> str:

@@ -11,6 +11,7 @@ from django.core import checks
 from django.db import connections
 
 from django_future_celery.conf import PREFIX, settings
+from django_future_celery.options import MOST_ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ RULES = {
     "RETRY_BACKOFF_SECONDS": Rule("E008", *SECONDS),
     "RETRY_BACKOFF_MAX_SECONDS": Rule("E009", *SECONDS),
     "STICKY_INTERVAL": Rule("E010", *SECONDS),
+    "MAX_ATTEMPTS": Rule("E019", lambda value: _whole(value) and value <= MOST_ATTEMPTS, f"from 1 to {MOST_ATTEMPTS}"),
+    "UNKNOWN_CALLABLE_GRACE": Rule("E020", *SECONDS),
     "PICKLE": Rule("E011", lambda value: isinstance(value, bool), "True or False"),
     "MAX_ARGUMENTS_SIZE": Rule("E012", *COUNT),
     "MAX_RESULT_SIZE": Rule("E013", *COUNT),

@@ -27,10 +27,14 @@ class Settings:
     WINDOW: int = 1000
     #: Longest wait for the broker at one step of a publish, in seconds.
     PUBLISH_TIMEOUT_SECONDS: float = 5.0
+    #: How many times a job may be started at most, where neither the call nor the callable says it.
+    MAX_ATTEMPTS: int = 1
     #: Pause before the second attempt of a job that raised, in seconds; doubles at each further attempt.
     RETRY_BACKOFF_SECONDS: float = 10.0
     #: Longest pause between two attempts, in seconds.
     RETRY_BACKOFF_MAX_SECONDS: float = 3600.0
+    #: How long a job waits for a process that has its code, in seconds, before it fails; never after its slot.
+    UNKNOWN_CALLABLE_GRACE: float = 604_800.0
     #: Pause between the end of a sticky job and its next start, in seconds.
     STICKY_INTERVAL: float = 60.0
     #: Whether arguments that JSON cannot hold may be stored as signed pickles.

@@ -7,7 +7,7 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import router
 from django.db.models import CompositePrimaryKey, Model
 
-from django_future_celery.exceptions import InvalidContentObject, ObjectGone
+from django_future_celery.exceptions import InvalidContentObject, ObjectGone, UnknownModel
 
 MAX_KEY = 255
 
@@ -35,14 +35,16 @@ def model_of(content_type_id: int, using: str | None) -> type[Model]:
     """Give the model class of a content type.
 
     Raises:
-        ObjectGone: the content type was deleted, or its model is no longer in the code.
+        ObjectGone: the content type was deleted.
+        UnknownModel: its model is not in the code.
     """
     try:
-        model = ContentType.objects.db_manager(using).get_for_id(content_type_id).model_class()
+        content_type = ContentType.objects.db_manager(using).get_for_id(content_type_id)
     except ContentType.DoesNotExist:
-        model = None
-    if model is None:
-        raise ObjectGone(f"The model of the content object, content type {content_type_id}, no longer exists.")
+        raise ObjectGone(f"The content object's content type, {content_type_id}, no longer exists.") from None
+    if (model := content_type.model_class()) is None:
+        label = f"{content_type.app_label}.{content_type.model}"
+        raise UnknownModel(f"The model of the content object, {label}, is not in the code here.")
     return model
 
 

@@ -28,6 +28,9 @@ MOST_REFUSED = 10
 #: Sends one message for one job, or raises BrokerAway, BrokerLost, or what is wrong with this message alone.
 Publish = Callable[[ScheduledJob], None]
 
+#: Has the process killed that runs a job, or raises BrokerAway or BrokerLost.
+Terminate = Callable[[ScheduledJob], None]
+
 
 @dataclass
 class Claim:
@@ -66,27 +69,41 @@ def databases() -> Sequence[str]:
     return settings.DATABASES or (router.db_for_write(ScheduledJob),)
 
 
-def tick_all(publish: Publish) -> dict[str, Tick]:
+def tick_all(publish: Publish, terminate: Terminate | None = None) -> dict[str, Tick]:
     """Tick in each database; one that does not answer is told in the log, is left out, and keeps no other waiting."""
     ticks = {}
     for using in databases():
         try:
-            ticks[using] = tick(publish, using)
+            ticks[using] = tick(publish, using, terminate)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The database %r does not answer: %s", using, error)
             connections[using].close()
     return ticks
 
 
-def tick(publish: Publish, using: str) -> Tick:
+def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Tick:
     """Hand over what is due in the database ``using``: one batch at most."""
     now = database_now(using)
     sticky.ensure(using, now)
     recovered = recover(using, now)
+    if terminate is not None:
+        stop_runs(terminate, using)
     claim = take_due(using, now)
     sent, broken = send(claim.ready, publish, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
     return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
+
+
+def stop_runs(terminate: Terminate, using: str) -> None:
+    """Have the processes killed whose jobs are to be terminated."""
+    objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    for job in objects.to_terminate().only("task_id", "attempts"):
+        try:
+            terminate(job)
+        except (BrokerAway, BrokerLost) as error:
+            logger.warning("Job %s is to be terminated, but the broker is away: %s", job.pk, error)
+            return
+        objects.terminated(job)
 
 
 def take_due(using: str, now: int) -> Claim:

@@ -65,6 +65,19 @@ def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> da
     return end
 
 
+def length_of(value: timedelta | str) -> timedelta:
+    """Give the length of time that a timedelta of zero or more, ``'5m'`` or ``'PT30M'`` says.
+
+    Raises InvalidTimeType for another type, InvalidTime for what says no length.
+    """
+    length = _parsed(value) if isinstance(value, str) else value
+    if isinstance(length, timedelta):
+        return _forward(length)
+    if isinstance(length, datetime):
+        raise InvalidTime(f"{value!r} is an instant, not a length of time: use '5m', 'PT30M' or a timedelta.")
+    raise InvalidTimeType(f"{value!r} is a {type(value).__name__}: use '5m', 'PT30M' or a timedelta.")
+
+
 def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
     time = _parsed(value) if isinstance(value, str) else value
     try:

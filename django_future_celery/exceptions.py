@@ -21,6 +21,10 @@ class CallableNotFound(FutureCeleryError, ImportError):
     """A dotted path or a method name behind which there is no callable."""
 
 
+class UnknownCallable(CallableNotFound):
+    """A path whose module or name this process does not have; another one may, which runs newer code."""
+
+
 class CallableNotAllowed(FutureCeleryError, ValueError):
     """A callable that no pattern of FUTURE_CELERY_ALLOWED_CALLABLES names."""
 
@@ -45,6 +49,10 @@ class ObjectGone(FutureCeleryError, LookupError):
     """The content object, or an object among the arguments, is no longer in the database."""
 
 
+class UnknownModel(ObjectGone):
+    """The model of the content object is not in this process's code; another one may have it."""
+
+
 class InvalidOption(FutureCeleryError, ValueError):
     """A priority, queue, number of attempts or key that is out of its range."""
 
@@ -67,6 +75,14 @@ class BrokerAway(FutureCeleryError, ConnectionError):
 
 class BrokerLost(FutureCeleryError, ConnectionError):
     """The broker did not answer, or went away, while a message was sent; whether it was taken, nobody knows."""
+
+
+class JobCancelled(FutureCeleryError):
+    """Raised by a job that stops, asked to or on its own: what it wrote is rolled back, and it is cancelled."""
+
+
+class CodeMissing(FutureCeleryError, ImportError):
+    """A run found that this process does not have the job's code; nothing was called, and the start is taken back."""
 
 
 class ClaimLost(FutureCeleryError, RuntimeError):

@@ -57,6 +57,12 @@ class ScheduledJob(models.Model):
     queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=0)
     max_attempts = models.PositiveSmallIntegerField(_("at most attempts"), default=1)
+    #: Seconds; None leaves them to the settings.
+    retry_backoff = models.FloatField(_("pause before the second attempt"), null=True, blank=True)
+    retry_backoff_max = models.FloatField(_("longest pause between attempts"), null=True, blank=True)
+    #: Seconds; None leaves them to Celery's own settings.
+    soft_time_limit = models.FloatField(_("soft time limit"), null=True, blank=True)
+    time_limit = models.FloatField(_("time limit"), null=True, blank=True)
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
@@ -68,6 +74,11 @@ class ScheduledJob(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
     dispatched_at = models.DateTimeField(_("sent at"), null=True, editable=False)
     dispatches = models.PositiveIntegerField(_("times sent"), default=0, editable=False)
+    #: NULL unless the last process that was to start the job did not have its code.
+    unknown_since = models.DateTimeField(_("waits for its code since"), null=True, editable=False)
+    #: Whether the run was asked to stop, and is to be killed, too.
+    cancel_requested_at = models.DateTimeField(_("cancel requested at"), null=True, editable=False)
+    terminate = models.BooleanField(_("is to be terminated"), default=False, editable=False)
     execution_start = models.DateTimeField(_("started at"), null=True, editable=False)
     execution_end = models.DateTimeField(_("ended at"), null=True, editable=False)
     worker = models.CharField(_("worker"), max_length=255, default="", editable=False)
@@ -187,7 +198,50 @@ class ScheduledJob(models.Model):
 
         return reschedule(self, date, *args, **options)
 
-    def cancel(self) -> bool:
-        """Stop the job if it still waits; whether that was so. A running job goes on."""
+    def cancel(self, *, terminate: bool = False) -> bool:
+        """End the job if it waits; if it runs, ask it to stop. Whether it is cancelled now.
+
+        Args:
+            terminate: also have a running job's process killed, by Celery and at the next tick. That takes a prefork
+                worker; what the job wrote in its transaction is rolled back.
+        """
+        row = self._row()
+        return row.cancel(terminate=terminate) == 1 and row.filter(status=Status.CANCELLED).exists()
+
+    def cancel_requested(self) -> bool:
+        """Whether the running job should stop: somebody asked for it, or took its row because its lease was over.
+
+        It may return, and is complete, or raise JobCancelled, which rolls back what it wrote.
+        """
         objects: ScheduledJobQuerySet = type(self).objects.using(self.database)
-        return objects.filter(pk=self.pk).cancel() == 1
+        return not objects.run_of(self).filter(cancel_requested_at=None).exists()
+
+    def _row(self) -> ScheduledJobQuerySet:
+        row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
+        return row
+
+
+class FailedAttempt(models.Model):
+    """An attempt that did not succeed, of a job that was tried again. What the last attempt did is on the job's row."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(
+        ScheduledJob, verbose_name=_("job"), on_delete=models.CASCADE, related_name="failed_attempts", db_index=False
+    )
+    number = models.PositiveSmallIntegerField(_("attempt"))
+    execution_start = models.DateTimeField(_("started at"))
+    execution_end = models.DateTimeField(_("ended at"))
+    worker = models.CharField(_("worker"), max_length=255)
+    task_id = models.CharField(_("Celery task"), max_length=255)
+    error = models.TextField(_("error"))
+
+    class Meta:
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+        ordering = ("number",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="future_attempt_once", fields=["job", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}, {self.number}"

@@ -89,8 +89,9 @@ def run_jobs(
         for outcome in Pass(alias, now):
             if delete_completed:
                 delete_complete(outcome.job)
-            if outcome.error is not None and not (ignore_errors and isinstance(outcome.error, Exception | SystemExit)):
-                raise outcome.error
+            error = outcome.failure
+            if error is not None and not (ignore_errors and isinstance(error, Exception | SystemExit)):
+                raise error
 
 
 def delete_complete(job: ScheduledJob) -> None:

@@ -7,16 +7,17 @@ be lost, doubled, late or forged, leases may end too early, clocks may be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
-from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
-from django.db.models.functions import Concat
+from django.db.models import BigIntegerField, Case, DateTimeField, F, Q, QuerySet, TextField, Value, When
+from django.db.models.functions import Coalesce, Concat
+from django.utils import timezone
 
-from django_future_celery.backoff import dispatch_patience
-from django_future_celery.clock import SECOND, DatabaseClock, to_datetime
+from django_future_celery.backoff import dispatch_patience, unknown_pause
+from django_future_celery.clock import SECOND, DatabaseClock, to_datetime, to_micros
 from django_future_celery.conf import settings
 from django_future_celery.states import END_STATES, Status
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ENDED: Mapping[str, Any] = {"wake_at": None, "dispatched_at": None, "unique_key": None}
 
 EXPIRED = "Expired: its slot was over before a worker could start it."
-NOT_TRIED_AGAIN = "Not tried again: its slot was over before the next attempt."
+NOT_TRIED_AGAIN = "Not tried again: its slot is over before the next attempt."
 CANCELLED = "Cancelled while it waited."
 
 
@@ -62,8 +63,20 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return self.scheduled().filter(dispatched_at__isnull=False)
 
     def lost(self, now: int) -> ScheduledJobQuerySet:
-        """The runs whose lease is over; the first two conditions are those of their index."""
-        return self.running().woken(now).filter(execution_start__isnull=False, execution_end=None)
+        """The runs whose lease is over."""
+        return self.in_progress().woken(now)
+
+    def in_progress(self) -> ScheduledJobQuerySet:
+        """The running rows, by the condition of their index."""
+        return self.running().filter(execution_start__isnull=False, execution_end=None)
+
+    def runs_of_message(self, task_id: str) -> ScheduledJobQuerySet:
+        """The runs that a Celery message has started: of its one job, or of one among several."""
+        return self.in_progress().filter(Q(task_id=task_id) | Q(task_id__startswith=f"{task_id}."))
+
+    def to_terminate(self) -> ScheduledJobQuerySet:
+        """The runs that somebody wants to have killed."""
+        return self.in_progress().filter(terminate=True)
 
     def priorities(self) -> Iterator[int]:
         """The priorities in use, the highest first: one index seek for each, whatever the number of rows."""
@@ -146,17 +159,31 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     # -- scheduled → running ----------------------------------------------------------------------------------------
 
     def start(
-        self, pk: int, attempts: int, *, worker: str, task_id: str, now: datetime | None = None
+        self,
+        pk: int,
+        attempts: int,
+        *,
+        worker: str,
+        task_id: str,
+        now: datetime | None = None,
+        missing: Callable[[ScheduledJob], str] = lambda job: "",
     ) -> ScheduledJob | None:
         """Win the row for one run: give the running job, or None if it is somebody else's, not due, or over.
 
-        ``now`` replaces the database's clock where the slot is checked, and nowhere else.
+        Args:
+            now: replaces the database's clock where the slot is checked, and nowhere else.
+            missing: tells why this process cannot have the job's code; the job then waits for another process.
         """
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
             row = self.scheduled().filter(pk=pk, attempts=attempts)
             job = row.locked().annotate(clock=DatabaseClock()).first()
-            return job if job is not None and row.win(job, worker, task_id, now) else None
+            if job is None:
+                return None
+            if reason := missing(job):
+                row.wait_for_code(job, reason, now)
+                return None
+            return job if row.win(job, worker, task_id, now) else None
 
     def win(self, job: ScheduledJob, worker: str, task_id: str, now: datetime | None) -> bool:
         """Start the locked ``job``, or end it if its slot is over."""
@@ -172,12 +199,25 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             dispatches=0,
             execution_start=to_datetime(clock),
             execution_end=None,
+            unknown_since=None,
             worker=worker,
             task_id=task_id,
         )
         if not won:
             self.expire(moment)
         return won
+
+    # -- scheduled → scheduled, failed --------------------------------------------------------------------------------
+
+    def wait_for_code(self, job: ScheduledJob, reason: str, now: datetime | None) -> None:
+        """Let the locked ``job`` wait for a process that has its code; at the end of its grace fail it."""
+        clock: int = job.clock  # type: ignore[attr-defined]
+        due = self.filter(slot_open(now or to_datetime(clock)))
+        if patience := code_patience(job, clock):
+            _move(due, job, error=reason, **patience)
+        else:
+            _move(due, job, status=Status.FAILED, error=reason, **ENDED)
+        self.expire(now or to_datetime(clock))
 
     # -- running → running ------------------------------------------------------------------------------------------
 
@@ -193,7 +233,11 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
                 for attempts, group in _grouped(jobs, "attempts")
             )
 
-    # -- running → complete, failed, scheduled -----------------------------------------------------------------------
+    def terminated(self, job: ScheduledJob) -> None:
+        """Note that Celery was told to kill the run."""
+        self.run_of(job).filter(terminate=True).update(terminate=False)
+
+    # -- running → complete, failed, scheduled, cancelled ------------------------------------------------------------
 
     def run_of(self, job: ScheduledJob) -> ScheduledJobQuerySet:
         """The row of ``job``, if the run that it describes still owns it."""
@@ -204,25 +248,78 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return _move(self.run_of(job), job, status=Status.COMPLETE, **changes, **ENDED)
 
     def fail(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
-        return _move(self.run_of(job), job, status=Status.FAILED, execution_end=ended, error=error, **ENDED)
+        changes = {"execution_end": ended, "error": error}
+        return _move(self.run_of(job).wanted(), job, status=Status.FAILED, **changes, **ENDED)
 
     def try_again(self, job: ScheduledJob, error: str, ended: datetime, wake_at: int) -> bool:
-        changes = {"execution_end": ended, "error": error, "wake_at": wake_at}
-        return _move(self.run_of(job), job, status=Status.SCHEDULED, **changes)
+        """Let the job wait for its next attempt; this one is kept."""
+        attempt = {"number": job.attempts, "execution_end": ended, "error": error}
+        attempt |= {name: getattr(job, name) for name in ("execution_start", "worker", "task_id")}
+        with transaction.atomic(using=self.db, savepoint=False):
+            changes = {"execution_end": ended, "error": error, "wake_at": wake_at}
+            won = _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **changes)
+            if won:
+                job.failed_attempts.db_manager(self.db).create(**attempt)
+        return won
+
+    def stop(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
+        """End a run that was asked to stop, or stopped by itself, and did not complete."""
+        return _move(self.run_of(job), job, status=Status.CANCELLED, execution_end=ended, error=error, **ENDED)
+
+    def wanted(self) -> ScheduledJobQuerySet:
+        """The runs that nobody asked to stop."""
+        return self.filter(cancel_requested_at=None)
+
+    def give_back(self, job: ScheduledJob, reason: str, now: int) -> bool:
+        """Take the start back of a run that found its code missing, before anything was called.
+
+        The number of the start stays, since it is the fence; so the job may have one attempt more.
+        """
+        patience = code_patience(job, now)
+        if not patience:
+            return self.fail(job, reason, to_datetime(now))
+        more = {"max_attempts": job.max_attempts + 1, "execution_end": to_datetime(now), "error": reason}
+        return _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **more, **patience)
 
     # -- scheduled → expired, failed, cancelled ----------------------------------------------------------------------
 
     def expire(self, moment: datetime) -> int:
         """End the waiting rows whose slot is over: never started is expired, started before is failed."""
         over = self.scheduled().filter(slot_over(moment))
-        reason = Concat(F("error"), Value("\n" + NOT_TRIED_AGAIN))
-        return over.filter(attempts=0).update(status=Status.EXPIRED, error=EXPIRED, **ENDED) + over.filter(
+        # A row that was never started has an error if it has waited for its code.
+        expired = _after("error", EXPIRED)
+        not_again = Concat(F("error"), Value("\n" + NOT_TRIED_AGAIN))
+        return over.filter(attempts=0).update(status=Status.EXPIRED, error=expired, **ENDED) + over.filter(
             attempts__gt=0
-        ).update(status=Status.FAILED, error=reason, **ENDED)
+        ).update(status=Status.FAILED, error=not_again, **ENDED)
 
-    def cancel(self) -> int:
-        """End the rows that wait; those that run or have ended stay as they are."""
-        return self.scheduled().update(status=Status.CANCELLED, error=CANCELLED, **ENDED)
+    def cancel(self, *, terminate: bool = False) -> int:
+        """End the rows that wait, and ask the runs to stop; give the number of both together.
+
+        Args:
+            terminate: also have the processes of the runs killed, by Celery and at the next tick.
+        """
+        ended = {"error": CANCELLED, **ENDED, "status": Status.CANCELLED}
+        # One statement, so that no row slips through between two; the status last: MySQL assigns in this order.
+        return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING]).update(
+            cancel_requested_at=Coalesce("cancel_requested_at", Value(timezone.now(), DateTimeField())),
+            terminate=Q(status=Status.RUNNING) if terminate else F("terminate"),
+            **{column: self.if_waiting(column, value) for column, value in ended.items()},
+        )
+
+    def if_waiting(self, column: str, value: Any) -> Case:
+        field: Any = self.model._meta.get_field(column)
+        return Case(When(status=Status.SCHEDULED, then=Value(value, field)), default=F(column), output_field=field)
+
+
+def code_patience(job: ScheduledJob, now: int) -> dict[str, Any]:
+    """Give what lets ``job`` wait for a process that has its code; nothing if it has waited for too long."""
+    since = to_micros(job.unknown_since) if job.unknown_since else now
+    waited = (now - since) / SECOND
+    if waited > settings.UNKNOWN_CALLABLE_GRACE:
+        return {}
+    wake_at = now + int(unknown_pause(waited) * SECOND)
+    return {"wake_at": wake_at, "dispatched_at": None, "dispatches": 0, "unknown_since": to_datetime(since)}
 
 
 def _move(row: ScheduledJobQuerySet, job: ScheduledJob, **changes: Any) -> bool:
@@ -231,6 +328,12 @@ def _move(row: ScheduledJobQuerySet, job: ScheduledJob, **changes: Any) -> bool:
     if won:
         vars(job).update(changes)
     return won
+
+
+def _after(column: str, text: str) -> Case:
+    """``text``, and below it what the column has, if anything."""
+    both = Concat(Value(f"{text}\n"), F(column), output_field=TextField())
+    return Case(When(**{column: ""}, then=Value(text)), default=both, output_field=TextField())
 
 
 def _micros(value: int) -> Value:

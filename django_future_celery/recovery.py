@@ -1,19 +1,25 @@
-"""Lost runs: their process died, or was away for longer than its lease. They fail, or are tried again."""
+"""Runs whose process died, or was away for longer than its lease. They fail, or are tried again."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 
-from django_future_celery.backoff import retry_pause
-from django_future_celery.clock import SECOND, to_datetime
+from django_future_celery.attempts import end_attempt
+from django_future_celery.clock import SECOND, database_now, to_datetime
 from django_future_celery.conf import settings
+from django_future_celery.exceptions import JobCancelled
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.states import Status
 
 logger = logging.getLogger(__name__)
+
+ROLLED_BACK = "What it wrote in the job's transaction was rolled back."
 
 
 @dataclass(frozen=True)
@@ -25,27 +31,51 @@ class Recovered:
 def recover(using: str, now: int) -> Recovered:
     """End the runs whose lease is over by ``now``; those with attempts left will be started again."""
     objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
-    failed = again = 0
     with transaction.atomic(using=using):
-        for job in objects.lost(now).locked()[: settings.CLAIM_SIZE]:
-            if job.attempts < job.max_attempts:
-                again += try_again(objects.woken(now), job, now)
-            else:
-                failed += objects.woken(now).fail(job, epitaph(job), to_datetime(now))
-    return Recovered(failed, again)
+        jobs = objects.lost(now).locked()[: settings.CLAIM_SIZE]
+        ends = bury(objects.woken(now), jobs, now, epitaph)
+    return Recovered(failed=ends.total() - ends[Status.SCHEDULED], again=ends[Status.SCHEDULED])
 
 
-def try_again(rows: ScheduledJobQuerySet, job: ScheduledJob, now: int) -> bool:
-    wake_at = now + int(retry_pause(job.attempts) * SECOND)
-    return rows.try_again(job, epitaph(job), to_datetime(now), wake_at)
+def record_death(using: str, task_id: str, reason: str, *, terminated: bool = False) -> int:
+    """End the runs of a Celery message whose process is dead, before their leases are over; give their number.
+
+    Args:
+        reason: what killed the process.
+        terminated: somebody wanted that, so they are cancelled, whatever attempts are left.
+    """
+    objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    now = database_now(using)
+
+    def say(job: ScheduledJob) -> str:
+        return f"{reason} {job.worker} had started this at {job.execution_start}. {ROLLED_BACK}"
+
+    with transaction.atomic(using=using):
+        jobs = objects.runs_of_message(task_id).locked()
+        return bury(objects, jobs, now, say, JobCancelled() if terminated else None).total()
+
+
+def bury(
+    rows: ScheduledJobQuerySet,
+    jobs: Iterable[ScheduledJob],
+    now: int,
+    describe: Callable[[ScheduledJob], str],
+    error: BaseException | None = None,
+) -> Counter[str]:
+    """End the runs, and tell it in the log; give the statuses that they have now."""
+    ends: Counter[str] = Counter()
+    for job in jobs:
+        text = describe(job)
+        if end_attempt(rows, job, text, now, error):
+            logger.error("Job %s, %s: %s", job.pk, job.callable_name, text)
+            ends[job.status] += 1
+    return ends
 
 
 def epitaph(job: ScheduledJob) -> str:
-    """Say on the row what became of the run."""
+    """Say what became of a run whose lease is over."""
     last_sign = to_datetime((job.wake_at or 0) - int(settings.RUN_LEASE_SECONDS * SECOND))
-    text = (
+    return (
         f"Worker lost: {job.worker} started this at {job.execution_start} and gave its last sign of life "
-        f"at about {last_sign}. What it wrote in the job's transaction was rolled back."
+        f"at about {last_sign}. {ROLLED_BACK}"
     )
-    logger.error("Job %s, %s: %s", job.pk, job.callable_name, text)
-    return text

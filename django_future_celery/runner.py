@@ -21,19 +21,28 @@ from asgiref.sync import async_to_sync
 from django.db import InterfaceError, OperationalError, connections
 
 from django_future_celery import content_objects
-from django_future_celery.backoff import retry_pause
+from django_future_celery.attempts import end_attempt
+from django_future_celery.backoff import Retry
 from django_future_celery.callables import (
     check_allowed,
     check_home,
+    check_known,
     find_method,
     is_atomic,
     method_path,
     resolve,
     takes_job,
 )
-from django_future_celery.clock import SECOND, to_datetime
+from django_future_celery.clock import to_datetime
 from django_future_celery.conf import settings
-from django_future_celery.exceptions import ClaimLost
+from django_future_celery.exceptions import (
+    ClaimLost,
+    CodeMissing,
+    JobCancelled,
+    ObjectGone,
+    UnknownCallable,
+    UnknownModel,
+)
 from django_future_celery.heartbeat import beating
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
@@ -45,6 +54,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
+
+#: What the log says of an attempt, by the status after it.
+BAD_ENDS: dict[str, str] = {
+    Status.SCHEDULED: "Job %s (%s) raised at attempt %s of %s, it will be tried again.",
+    Status.CANCELLED: "Job %s (%s) was cancelled at attempt %s of %s.",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,11 @@ class Outcome:
     job: ScheduledJob
     error: BaseException | None = None
 
+    @property
+    def failure(self) -> BaseException | None:
+        """The error, unless it only said what the job itself asked for."""
+        return None if self.error is None or was_wished(self.job, self.error) else self.error
+
 
 def run_job(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Outcome | None:
     """Run a job if its row can be won; None says that it was somebody else's, is not due, or is over.
@@ -87,8 +107,25 @@ def run_job(pk: int, attempts: int, *, using: str, task_id: str = "", now: datet
 
 def start(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Run | None:
     rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
-    job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now)
+    job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
     return None if job is None else Run(job, job.clock)  # type: ignore[attr-defined]
+
+
+def missing_code(job: ScheduledJob) -> str:
+    """Tell why this process cannot have the code of a job, before anything of it is imported; '' if it may."""
+    try:
+        if job.content_type_id is not None:
+            model = content_objects.model_of(job.content_type_id, using=job._state.db)
+            if job.is_method_call:
+                find_method(model, job.callable_name)
+        if not job.is_method_call:
+            check_known(job.callable_name)
+    except (UnknownCallable, UnknownModel) as error:
+        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error)
+        return f"{worker_name()} does not have the code: {error}"
+    except ObjectGone:
+        pass  # Its run will say so.
+    return ""
 
 
 def finish(run: Run) -> Outcome:
@@ -106,7 +143,7 @@ def finish(run: Run) -> Outcome:
 
 
 def perform(run: Run) -> None:
-    function, using = find_callable(run.job), run.job._state.db or ""
+    function, using = find_code(run.job), run.job._state.db or ""
     atomic = is_atomic(function)
     with transaction_around(using, atomic):
         before = open_blocks()
@@ -114,6 +151,14 @@ def perform(run: Run) -> None:
             value = call(run.job, function)
         leave_clean(before)
         complete(run, value)
+
+
+def find_code(job: ScheduledJob) -> Callable[..., Any]:
+    """Find the callable. Raises CodeMissing where its module, once imported, turns out not to have it."""
+    try:
+        return find_callable(job)
+    except UnknownCallable as error:
+        raise CodeMissing(f"{worker_name()} does not have the code: {error}") from error
 
 
 def find_callable(job: ScheduledJob) -> Callable[..., Any]:
@@ -155,8 +200,7 @@ def complete(run: Run, value: Any) -> None:
 
 def record_error(run: Run, error: BaseException) -> Outcome:
     """Record the bad end of an attempt, on a new connection if need be."""
-    text = describe_error(error, settings.MAX_ERROR_SIZE)
-    recorded = persist(lambda: write_error(run, text), run)
+    recorded = persist(lambda: write_error(run, error), run)
     if recorded is None:
         logger.error("Job %s failed, and the database does not answer to record it.", run.job.pk, exc_info=error)
     elif not recorded:
@@ -166,11 +210,10 @@ def record_error(run: Run, error: BaseException) -> Outcome:
     return Outcome(run.job, error)
 
 
-def write_error(run: Run, text: str) -> bool:
-    job, ended = run.job, to_datetime(run.now())
-    if job.attempts < job.max_attempts:
-        return run.rows.try_again(job, text, ended, run.now() + int(retry_pause(job.attempts) * SECOND))
-    return run.rows.fail(job, text, ended)
+def write_error(run: Run, error: BaseException) -> bool:
+    if isinstance(error, CodeMissing) and run.rows.give_back(run.job, str(error), run.now()):
+        return True
+    return end_attempt(run.rows, run.job, describe_error(error, settings.MAX_ERROR_SIZE), run.now(), error)
 
 
 def persist(write: Callable[[], bool], run: Run) -> bool | None:
@@ -197,11 +240,14 @@ def explain_miss(run: Run, error: BaseException) -> Outcome:
 
 
 def log_failure(job: ScheduledJob, error: BaseException) -> None:
-    if job.status == Status.SCHEDULED:
-        message = "Job %s (%s) raised at attempt %s of %s, it will be tried again."
-    else:
-        message = "Job %s (%s) failed at attempt %s of %s."
-    logger.error(message, job.pk, job.callable_name, job.attempts, job.max_attempts, exc_info=error)
+    """Log an attempt that ended badly; quietly what the job itself asked for."""
+    level = logging.INFO if was_wished(job, error) else logging.ERROR
+    message = BAD_ENDS.get(job.status, "Job %s (%s) failed at attempt %s of %s.")
+    logger.log(level, message, job.pk, job.callable_name, job.attempts, job.max_attempts, exc_info=error)
+
+
+def was_wished(job: ScheduledJob, error: BaseException) -> bool:
+    return isinstance(error, Retry | JobCancelled | CodeMissing) and job.status != Status.FAILED
 
 
 def worker_name() -> str:

@@ -51,7 +51,7 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         super().close()
 
     def _tick_jobs(self) -> float:
-        ticks = tick_all(self._publish)
+        ticks = tick_all(self._publish, self._publish.terminate)
         return min(self._pause_after(ticks.get(using), using) for using in databases())
 
     def _tick_periodic_tasks(self, *args: Any, **options: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, router
@@ -31,9 +31,9 @@ from django_future_celery.exceptions import (
     InvalidOption,
 )
 from django_future_celery.models import ScheduledJob
+from django_future_celery.options import NAMES, Options, chosen, whole
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
-MOST_ATTEMPTS = 32_767
 LONGEST_QUEUE = 100
 
 #: Stands for "copy it from the job" where None has a meaning of its own.
@@ -50,21 +50,21 @@ def schedule(
     *,
     queue: str | None = None,
     priority: int = 0,
-    max_attempts: int = 1,
     check: bool = True,
     using: str | None = None,
+    **options: Unpack[Options],
 ) -> ScheduledJob:
-    """See :func:`django_future_celery.schedule_job`."""
+    """See :func:`django_future_celery.schedule_job`; the ``options`` are those of ``job_options``."""
     kwargs = {} if kwargs is None else kwargs
     job = ScheduledJob(callable_name=path_of(callable_name))
     job._state.db = database = checked_alias(using)
     set_slot(job, date, expires, now=timezone.now())
-    set_options(job, queue, priority, max_attempts)
+    set_place(job, queue, priority)
     set_content_object(job, content_object, database)
     check_target(job.callable_name, content_object)
     check_types(args, kwargs)
-    if check:
-        check_call(job.callable_name, content_object, args, kwargs)
+    function = check_call(job.callable_name, content_object, args, kwargs) if check else None
+    vars(job).update(chosen(options, function))
     set_arguments(job, args, kwargs)
     job.save(using=database)
     return job
@@ -81,10 +81,10 @@ def reschedule(
     *,
     queue: str | None = NOT_GIVEN,
     priority: int = NOT_GIVEN,
-    max_attempts: int = NOT_GIVEN,
     check: bool = True,
     using: str | None = None,
     relative_to: str = "now",
+    **options: Unpack[Options],
 ) -> ScheduledJob:
     """Schedule a new job like ``job``; what is not given is copied, the length of the slot included.
 
@@ -98,24 +98,25 @@ def reschedule(
     if relative_to not in ("now", "scheduled"):
         raise InvalidOption(f"relative_to={relative_to!r} is unknown: use 'now' or 'scheduled'.")
 
-    def chosen(given: Any, old: Any) -> Any:
+    def given_or(given: Any, old: Any) -> Any:
         return old() if given is NOT_GIVEN else given
 
     def slot_length() -> timedelta | None:
         return job.time_slot_end - job.time_slot_start if job.time_slot_end else None
 
+    as_before: Any = {name: getattr(job, name) for name in NAMES}
     return schedule(
         start_of(date, now=timezone.now() if relative_to == "now" else job.time_slot_start),
-        chosen(callable_name, lambda: job.callable_name),
-        chosen(content_object, job.fetch_content_object),
-        chosen(expires, slot_length),
-        chosen(args, lambda: job.args),
-        chosen(kwargs, lambda: job.kwargs),
-        queue=chosen(queue, lambda: job.queue),
-        priority=chosen(priority, lambda: job.priority),
-        max_attempts=chosen(max_attempts, lambda: job.max_attempts),
+        given_or(callable_name, lambda: job.callable_name),
+        given_or(content_object, job.fetch_content_object),
+        given_or(expires, slot_length),
+        given_or(args, lambda: job.args),
+        given_or(kwargs, lambda: job.kwargs),
+        queue=given_or(queue, lambda: job.queue),
+        priority=given_or(priority, lambda: job.priority),
         check=check,
         using=using or job.database,
+        **as_before | options,
     )
 
 
@@ -132,10 +133,9 @@ def set_slot(job: ScheduledJob, date: Any, expires: Any, now: datetime) -> None:
     job.time_slot_end = end_of(expires, start=job.time_slot_start)
 
 
-def set_options(job: ScheduledJob, queue: Any, priority: Any, max_attempts: Any) -> None:
+def set_place(job: ScheduledJob, queue: Any, priority: Any) -> None:
     job.queue = "" if queue is None else queue
-    job.priority = _whole("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
-    job.max_attempts = _whole("max_attempts", max_attempts, 1, MOST_ATTEMPTS)
+    job.priority = whole("priority", priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
     if not isinstance(queue, str | None) or len(job.queue) > LONGEST_QUEUE:
         raise InvalidOption(f"queue={queue!r}: use a queue's name, of at most {LONGEST_QUEUE} characters, or None.")
 
@@ -162,8 +162,8 @@ def check_target(path: str, content_object: Model | None) -> None:
         check_allowed(method_path(content_object.__class__, path))
 
 
-def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
-    """Refuse a call that no worker could make: nothing behind the path, or arguments that do not fit."""
+def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> Callable[..., Any]:
+    """Give the callable, or refuse a call that no worker could make: nothing there, or arguments that do not fit."""
     if "." in path:
         function, given = resolve(path), int(content_object is not None)
         check_home(path, function)
@@ -171,6 +171,7 @@ def check_call(path: str, content_object: Any, args: Any, kwargs: Any) -> None:
         find_method(content_object.__class__, path)
         function, given = getattr(content_object, path), 0
     check_arguments(function, given + takes_job(function), args, kwargs)
+    return function
 
 
 def check_types(args: Any, kwargs: Any) -> None:
@@ -189,9 +190,3 @@ def set_arguments(job: ScheduledJob, args: Any, kwargs: Any) -> None:
             f"The arguments of {job.callable_name} take {size} characters, FUTURE_CELERY_MAX_ARGUMENTS_SIZE is "
             f"{settings.MAX_ARGUMENTS_SIZE}: store them elsewhere and pass a key, or raise the setting."
         )
-
-
-def _whole(name: str, value: Any, lowest: int, highest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InvalidOption(f"{name}={value!r}: use a whole number from {lowest} to {highest}.")
-    return value

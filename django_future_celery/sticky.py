@@ -9,6 +9,7 @@ from importlib import import_module
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
+from django_future_celery import options
 from django_future_celery.callables import STICKY
 from django_future_celery.clock import SECOND, to_datetime
 from django_future_celery.conf import settings
@@ -41,12 +42,13 @@ def ensure(using: str, now: int) -> int:
     discover()
     objects = ScheduledJob.objects.using(using)
     alive = set(objects.filter(unique_key__in=STICKY).values_list("unique_key", flat=True))
-    missing = sorted(STICKY - alive)
+    missing = sorted(STICKY.keys() - alive)
     start = to_datetime(now + int(settings.STICKY_INTERVAL * SECOND))
     end = end_of("7d", start=start)
+    slot = {"time_slot_start": start, "time_slot_end": end}
     objects.bulk_create(
         [
-            ScheduledJob(callable_name=path, unique_key=path, time_slot_start=start, time_slot_end=end)
+            ScheduledJob(callable_name=path, unique_key=path, **slot, **options.chosen({}, STICKY[path]))
             for path in missing
         ],
         ignore_conflicts=True,

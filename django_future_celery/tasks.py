@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, Task, shared_task
-from celery.exceptions import WorkerShutdown, WorkerTerminate
-from django.db import router
+from celery.exceptions import TimeLimitExceeded, WorkerLostError, WorkerShutdown, WorkerTerminate
+from celery.signals import task_failure, task_revoked, worker_init
+from django.db import connections, router
 from kombu.exceptions import OperationalError
 
-from django_future_celery import serializers
+from django_future_celery import serializers, sticky
 from django_future_celery.conf import settings
 from django_future_celery.dispatcher import tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
 from django_future_celery.models import ScheduledJob
+from django_future_celery.recovery import record_death
 from django_future_celery.runner import Outcome, run_job
 from django_future_celery.states import Status
 from django_future_celery.text import storable
@@ -42,7 +44,7 @@ ROW_DECIDES = {"acks_late": False, "reject_on_worker_lost": False, "max_retries"
 @shared_task(name="django_future_celery.run", bind=True, throws=(JobFailed,), **ROW_DECIDES)
 def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str:
     """Run one job. Raises JobFailed, from the job's own error, so that Flower shows both."""
-    outcome = run_job(job_id, attempts, using=using or router.db_for_write(ScheduledJob), task_id=self.request.id or "")
+    outcome = run_job(job_id, attempts, using=alias_of({"using": using}), task_id=self.request.id or "")
     return "nothing to do" if outcome is None else report(outcome)
 
 
@@ -57,12 +59,63 @@ def report(outcome: Outcome) -> str:
     return str(job.status)
 
 
+@worker_init.connect(dispatch_uid="django_future_celery.jobs")
+def import_jobs(**signal: Any) -> None:
+    """Import what jobs are likely to call, so that a worker knows what it does not have before it starts one."""
+    sticky.discover()
+
+
+@task_failure.connect(dispatch_uid="django_future_celery.death")
+def on_death(sender: Any, task_id: str, exception: BaseException, kwargs: Any, **signal: Any) -> None:
+    """In the worker's main process: a process that ran jobs died, or was killed because of its time limit."""
+    if sender.name != run.name:
+        return
+    if isinstance(exception, TimeLimitExceeded):
+        tell_death(kwargs, task_id, f"Time limit exceeded: its process was killed after {exception} seconds.")
+    elif isinstance(exception, WorkerLostError):
+        tell_death(kwargs, task_id, f"Worker lost: {exception}.")
+
+
+@task_revoked.connect(dispatch_uid="django_future_celery.revoked")
+def on_revoked(sender: Any, request: Any, terminated: bool, **signal: Any) -> None:
+    """In the worker's main process: somebody revoked a message, or had the process killed that runs it."""
+    if sender.name != run.name:
+        return
+    if terminated:
+        tell_death(request.kwargs, request.id, "Terminated: its process was killed on request.", terminated=True)
+    else:
+        with calmly(alias_of(request.kwargs)) as using:
+            job_id, attempts = request.args
+            ScheduledJob.objects.using(using).scheduled().filter(pk=job_id, attempts=attempts).cancel()
+
+
+def tell_death(kwargs: Any, task_id: str, reason: str, *, terminated: bool = False) -> None:
+    with calmly(alias_of(kwargs)) as using:
+        record_death(using, task_id, reason, terminated=terminated)
+
+
+def alias_of(kwargs: Any) -> str:
+    """Give the database that a message is about."""
+    return (kwargs or {}).get("using") or router.db_for_write(ScheduledJob)
+
+
+@contextmanager
+def calmly(using: str) -> Iterator[str]:
+    """Use a database from a worker's main process: what fails here, the end of the lease does later."""
+    try:
+        yield using
+    except Exception as error:
+        logger.warning("Could not record the end of a run in %r, its lease will: %s", using, error)
+    finally:
+        connections[using].close()
+
+
 # Ticks that waited long, behind busy or stopped workers, are dropped: one does the work of all.
 @shared_task(name="django_future_celery.tick", bind=True, send_events=False, expires=60, **ROW_DECIDES)
 def tick(self: Task) -> list[str]:
     """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
     with Publisher(self.app) as publish:
-        return [f"{using}: {tick}" for using, tick in tick_all(publish).items()]
+        return [f"{using}: {tick}" for using, tick in tick_all(publish, publish.terminate).items()]
 
 
 class Publisher:
@@ -94,6 +147,12 @@ class Publisher:
                 raise
             # While it was idle, a broker or something on the way to it may have cut the connection.
             self.send_again(job)
+
+    def terminate(self, job: ScheduledJob) -> None:
+        """Have the worker that runs the job kill its process. Raises BrokerAway or BrokerLost."""
+        self.open()
+        with self.closed_on_error(BrokerLost):
+            self.app.control.revoke(job.task_id, terminate=True, connection=self.connection)
 
     def send_again(self, job: ScheduledJob) -> None:
         try:
@@ -172,8 +231,15 @@ def send(job: ScheduledJob, app: Celery, producer: Any) -> None:
         task_type=run,
         add_to_parent=False,
         **SENT_WITH,
+        **limits(job),
         **({"queue": job.queue} if job.queue else {}),
     )
+
+
+def limits(job: ScheduledJob) -> dict[str, float]:
+    """Give the time limits that the job has of its own."""
+    own = {"soft_time_limit": job.soft_time_limit, "time_limit": job.time_limit}
+    return {name: seconds for name, seconds in own.items() if seconds is not None}
 
 
 def broker_priority(priority: int, driver: str) -> int:

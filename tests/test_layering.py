@@ -20,11 +20,11 @@ PACKAGE = ROOT / NAME
 #: The pure ones first; a module imports from its own layer, without a circle, or from those before it.
 LAYERS = [
     ["states", "exceptions", "conf"],
-    ["clock", "indexes", "backoff", "text", "callables", "durations", "transactions"],
+    ["clock", "indexes", "backoff", "text", "callables", "durations", "options", "transactions"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["querysets"],
     ["models"],
-    ["scheduling", "heartbeat", "recovery", "sticky"],
+    ["scheduling", "heartbeat", "attempts", "recovery", "sticky"],
     ["dispatcher", "runner"],
     ["processing"],
     ["tasks"],
@@ -336,8 +336,11 @@ def test_every_public_function_says_what_it_does():
 
 def test_the_public_names_are_those_of_django_future_and_a_few():
     assert set(django_future_celery.__all__) == {
+        "JobCancelled",
+        "Retry",
         "ScheduledJob",
         "job_as_parameter",
+        "job_options",
         "non_atomic_job",
         "run_jobs",
         "schedule_job",

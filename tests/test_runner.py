@@ -128,15 +128,6 @@ def test_a_job_whose_content_object_is_gone_fails_with_a_plain_reason(alias):
     assert f"shop.Order {job.object_id} is no longer in the database" in row_of(job)["error"]
 
 
-@pytest.mark.parametrize("name", ["tests.shop.jobs.missing", "no.such.module", "json.JSONDecodeError.x"])
-def test_a_callable_that_is_not_there_fails_the_job_with_the_path(alias, name):
-    job = schedule_job("0s", name, check=False, using=alias)
-    run(job)
-
-    assert row_of(job)["status"] == "failed"
-    assert "CallableNotFound" in row_of(job)["error"] and name in row_of(job)["error"]
-
-
 def test_corrupt_arguments_fail_the_job(alias, rows):
     job = job_of("echo", alias)
     rows.filter(pk=job.pk).update(args_text="no json")

@@ -58,33 +58,47 @@ def edit(rows, job, now):
     rows.edit(job, job.due_at)
 
 
-#: arrow: (the one status it leads from, the status it leads to)
+def wait_for_code(rows, job, now):
+    rows.start(job.pk, job.attempts, worker="host:2", task_id="", missing=lambda job: "no code")
+
+
+def stop(rows, job, now):
+    rows.stop(job, "late stop", timezone.now())
+
+
+def give_back(rows, job, now):
+    rows.give_back(job, "no code", now)
+
+
+#: arrow: the statuses it leads from, each with the one it leads to
 DIAGRAM = {
-    lease: (S.SCHEDULED, S.SCHEDULED),
-    put_off: (S.SCHEDULED, S.SCHEDULED),
-    edit: (S.SCHEDULED, S.SCHEDULED),
-    start: (S.SCHEDULED, S.RUNNING),
-    expire: (S.SCHEDULED, S.EXPIRED),
-    cancel: (S.SCHEDULED, S.CANCELLED),
-    renew: (S.RUNNING, S.RUNNING),
-    complete: (S.RUNNING, S.COMPLETE),
-    fail: (S.RUNNING, S.FAILED),
-    try_again: (S.RUNNING, S.SCHEDULED),
+    lease: {S.SCHEDULED: S.SCHEDULED},
+    put_off: {S.SCHEDULED: S.SCHEDULED},
+    edit: {S.SCHEDULED: S.SCHEDULED},
+    wait_for_code: {S.SCHEDULED: S.SCHEDULED},
+    start: {S.SCHEDULED: S.RUNNING},
+    expire: {S.SCHEDULED: S.EXPIRED},
+    cancel: {S.SCHEDULED: S.CANCELLED, S.RUNNING: S.RUNNING},
+    renew: {S.RUNNING: S.RUNNING},
+    complete: {S.RUNNING: S.COMPLETE},
+    fail: {S.RUNNING: S.FAILED},
+    try_again: {S.RUNNING: S.SCHEDULED},
+    give_back: {S.RUNNING: S.SCHEDULED},
+    stop: {S.RUNNING: S.CANCELLED},
 }
 
 
 @pytest.mark.parametrize("status", list(S))
 @pytest.mark.parametrize("arrow", DIAGRAM, ids=lambda arrow: arrow.__name__)
-def test_an_arrow_leads_from_its_own_status_and_does_nothing_elsewhere(alias, rows, now, arrow, status):
+def test_an_arrow_leads_from_its_own_statuses_and_does_nothing_elsewhere(alias, rows, now, arrow, status):
     job = job_in(status, alias, wake_at=1)
     before = row_of(job)
 
     arrow(rows, job, now)
 
-    source, target = DIAGRAM[arrow]
     after = row_of(job)
-    if status == source:
-        assert after["status"] == target
+    if status in DIAGRAM[arrow]:
+        assert after["status"] == DIAGRAM[arrow][status]
         assert after != before
     else:
         assert after == before
@@ -173,7 +187,9 @@ class TestStart:
 
 
 class TestEnd:
-    @pytest.mark.parametrize("arrow", [complete, fail, try_again, renew], ids=lambda arrow: arrow.__name__)
+    @pytest.mark.parametrize(
+        "arrow", [complete, fail, try_again, renew, give_back, stop], ids=lambda arrow: arrow.__name__
+    )
     def test_is_refused_to_an_earlier_run(self, alias, rows, now, arrow):
         """The fence: a run that lost its row to a later one may not write to it."""
         late = started_job(alias, max_attempts=2)

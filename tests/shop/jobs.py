@@ -6,7 +6,7 @@ import time
 
 from django.db import connections, transaction
 
-from django_future_celery import job_as_parameter, non_atomic_job
+from django_future_celery import JobCancelled, Retry, job_as_parameter, job_options, non_atomic_job, schedule_job
 
 from .models import Ledger
 
@@ -118,3 +118,41 @@ def switch_autocommit(job):
 def close_connection(job):
     connections[job._state.db].close()
     Ledger.objects.using(job._state.db).count()
+
+
+@job_as_parameter
+def write_and_try_later(job, delay=None):
+    write(job, "must be rolled back")
+    raise Retry(delay, "the shop is closed")
+
+
+@job_as_parameter
+def give_up(job):
+    write(job, "must be rolled back")
+    raise JobCancelled("nothing to do any more")
+
+
+@job_options(max_attempts=4, retry_backoff="30s", retry_backoff_max=120, soft_time_limit="1m", time_limit=90)
+def patient():
+    raise ValueError("not yet")
+
+
+@non_atomic_job
+@job_as_parameter
+def work_until_told_to_stop(job, then="return"):
+    """Look at the flag, as a long job does."""
+    while not job.cancel_requested():
+        time.sleep(0.1)
+    if then == "raise":
+        raise JobCancelled("as you wish")
+    return "stopped in good order"
+
+
+def spin():
+    """Never end, and never notice anything either."""
+    while True:
+        pass
+
+
+def schedule_nowhere():
+    schedule_job("1h", "tests.shop.jobs.nowhere")

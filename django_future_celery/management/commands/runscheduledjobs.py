@@ -52,9 +52,9 @@ class Command(BaseCommand):
                 self.count[outcome.job.status] += 1
                 if options["delete_completed"]:
                     delete_complete(outcome.job)
-                if outcome.error is not None:
-                    self.stderr.write("".join(traceback.format_exception(outcome.error)))
-                    self.give_up(outcome.job, outcome.error, options)
+                if outcome.failure is not None:
+                    self.stderr.write("".join(traceback.format_exception(outcome.failure)))
+                    self.give_up(outcome.job, outcome.failure, options)
         finally:
             bar.close()
             self.count[Status.EXPIRED] += jobs.expired
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(f"Job {job.pk}, {job.callable_name}, failed; -i goes on with the others.")
 
     def summary(self) -> str:
-        shown = (Status.COMPLETE, Status.FAILED, Status.SCHEDULED, Status.EXPIRED, "lost")
+        shown = (Status.COMPLETE, Status.FAILED, Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED, "lost")
         words = {Status.SCHEDULED: _("to be tried again"), "lost": _("lost in an earlier run")}
         return ", ".join(
             f"{self.count[each]} {words.get(each, each)}"
