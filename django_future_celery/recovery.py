@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 
 from django_future_celery.attempts import end_attempt
 from django_future_celery.clock import SECOND, database_now, to_datetime
@@ -53,6 +54,18 @@ def record_death(using: str, task_id: str, reason: str, *, terminated: bool = Fa
     with transaction.atomic(using=using):
         jobs = objects.runs_of_message(task_id).locked()
         return bury(objects, jobs, now, say, JobCancelled() if terminated else None).total()
+
+
+def cancel_message(using: str, task_id: str, pk: int, attempts: int) -> int:
+    """Cancel the job of a Celery message that somebody revoked, unless another message has started it.
+
+    A row that somebody holds just now is left as it is: a worker's main process must not wait for it.
+    """
+    waits = Q(status=Status.SCHEDULED, attempts=attempts)
+    with transaction.atomic(using=using):
+        objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+        row = objects.filter(waits | Q(task_id=task_id, attempts=attempts + 1), pk=pk)
+        return objects.filter(pk__in=[job.pk for job in row.only("pk").locked()]).cancel()
 
 
 def bury(

@@ -7,6 +7,7 @@ carries ``(id, attempts)``, and the database's alias where it is not the usual o
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,7 @@ from django_future_celery.conf import settings
 from django_future_celery.dispatcher import tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
 from django_future_celery.models import ScheduledJob
-from django_future_celery.recovery import record_death
+from django_future_celery.recovery import cancel_message, record_death
 from django_future_celery.runner import Outcome, run_job
 from django_future_celery.states import Status
 from django_future_celery.text import storable
@@ -34,6 +35,8 @@ MOST_SHOWN = 1024
 
 #: What may end a worker while a job runs. It is recorded on the row, then does its work.
 WORKER_MUST_END = (WorkerShutdown, WorkerTerminate)
+#: Codes of the SystemExit that Celery's processes raise where they are at a signal to end.
+SIGNALLED = {number - 256 for number in signal.Signals}
 
 #: Celery must not do what the row does: acknowledge late, redeliver, retry, keep results. A redelivered message could
 #: not tell whether the first run is alive; the lease can. After ``os._exit`` in a job it would come back for ever.
@@ -51,7 +54,7 @@ def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str
 def report(outcome: Outcome) -> str:
     """Tell Celery how a run ended."""
     job, error = outcome.job, outcome.error
-    if isinstance(error, WORKER_MUST_END):
+    if isinstance(error, WORKER_MUST_END) or (isinstance(error, SystemExit) and error.code in SIGNALLED):
         raise error
     if error is not None:
         again = ", it will be tried again" if job.status == Status.SCHEDULED else ""
@@ -60,33 +63,31 @@ def report(outcome: Outcome) -> str:
 
 
 @worker_init.connect(dispatch_uid="django_future_celery.jobs")
-def import_jobs(**signal: Any) -> None:
+def import_jobs(**options: Any) -> None:
     """Import what jobs are likely to call, so that a worker knows what it does not have before it starts one."""
     sticky.discover()
 
 
 @task_failure.connect(dispatch_uid="django_future_celery.death")
-def on_death(sender: Any, task_id: str, exception: BaseException, kwargs: Any, **signal: Any) -> None:
+def on_death(sender: Any, task_id: str, exception: BaseException, kwargs: Any, **options: Any) -> None:
     """In the worker's main process: a process that ran jobs died, or was killed because of its time limit."""
     if sender.name != run.name:
         return
     if isinstance(exception, TimeLimitExceeded):
-        tell_death(kwargs, task_id, f"Time limit exceeded: its process was killed after {exception} seconds.")
+        tell_death(kwargs, task_id, f"Time limit exceeded: its process was killed after {exception.args[0]:g} s.")
     elif isinstance(exception, WorkerLostError):
         tell_death(kwargs, task_id, f"Worker lost: {exception}.")
 
 
 @task_revoked.connect(dispatch_uid="django_future_celery.revoked")
-def on_revoked(sender: Any, request: Any, terminated: bool, **signal: Any) -> None:
+def on_revoked(sender: Any, request: Any, terminated: bool, **options: Any) -> None:
     """In the worker's main process: somebody revoked a message, or had the process killed that runs it."""
     if sender.name != run.name:
         return
+    with calmly(alias_of(request.kwargs)) as using:
+        cancel_message(using, request.id, *request.args)
     if terminated:
         tell_death(request.kwargs, request.id, "Terminated: its process was killed on request.", terminated=True)
-    else:
-        with calmly(alias_of(request.kwargs)) as using:
-            job_id, attempts = request.args
-            ScheduledJob.objects.using(using).scheduled().filter(pk=job_id, attempts=attempts).cancel()
 
 
 def tell_death(kwargs: Any, task_id: str, reason: str, *, terminated: bool = False) -> None:

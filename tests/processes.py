@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.conf import settings as django_settings
 from django.db import connections
 from kombu import Connection, Queue
@@ -119,6 +120,10 @@ class Project:
         if self.broker.startswith("amqp"):
             with self.connection() as connection:
                 Queue(self.queue, channel=connection.default_channel).delete()
+
+    def app(self):
+        """A Celery app that talks to the same broker, to steer the processes."""
+        return Celery(broker=self.broker, set_as_current=False)
 
     def connection(self):
         return Connection(self.broker, transport_options=self.settings["CELERY_BROKER_TRANSPORT_OPTIONS"])

@@ -156,3 +156,11 @@ def spin():
 
 def schedule_nowhere():
     schedule_job("1h", "tests.shop.jobs.nowhere")
+
+
+@job_as_parameter
+def die_first(job):
+    """Take the process along at the first attempt."""
+    if job.attempts == 1:
+        os._exit(7)
+    write(job, "second")
