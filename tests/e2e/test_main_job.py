@@ -120,18 +120,6 @@ def test_a_run_whose_worker_was_killed_is_failed_and_says_who_and_when(project):
     assert entries(stack.alias) == []
 
 
-def test_a_job_longer_than_its_lease_is_kept_alive_by_the_heartbeat(project):
-    leases = {"FUTURE_CELERY_RUN_LEASE_SECONDS": 2.0, "FUTURE_CELERY_HEARTBEAT_SECONDS": 0.5}
-    stack = project("postgresql", "redis", **leases)
-    job = schedule_job("0s", "tests.shop.jobs.sleep", args=[6], using=stack.alias)
-    stack.worker()
-    stack.beat()
-
-    [job] = wait_for_ends(job)
-
-    assert (job.status, job.attempts) == ("complete", 1)
-
-
 def test_a_job_that_exits_or_dies_leaves_the_worker_able_to_go_on(project):
     leases = {"FUTURE_CELERY_RUN_LEASE_SECONDS": 3.0, "FUTURE_CELERY_HEARTBEAT_SECONDS": 1.0}
     stack = project("postgresql", "redis", **leases)
