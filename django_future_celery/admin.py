@@ -20,16 +20,23 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import serializers
 from django_future_celery.durations import end_of, start_of
 from django_future_celery.exceptions import FutureCeleryError, InvalidTime, WrongStatus
-from django_future_celery.models import ScheduledJob
+from django_future_celery.models import FailedAttempt, ScheduledJob
 from django_future_celery.states import END_STATES, Status
 from django_future_celery.text import storable
+
+#: What is to be said of a job beside its status.
+PHASES = {
+    "sent": _("sent"),
+    "unknown": _("waiting for its code"),
+    "stopping": _("asked to stop"),
+}
 
 #: Columns that may hold many kilobytes, which no list shows.
 LONG_COLUMNS = ("args_text", "kwargs_text", "return_value", "error")
@@ -63,6 +70,20 @@ COPIED = Outcome(
 )
 CANCELLED = Outcome(
     messages.SUCCESS, ngettext_lazy("%(count)d job was cancelled.", "%(count)d jobs were cancelled.", "count")
+)
+ASKED = Outcome(
+    messages.SUCCESS,
+    ngettext_lazy("%(count)d running job was asked to stop.", "%(count)d running jobs were asked to stop.", "count"),
+)
+TERMINATED = Outcome(
+    messages.SUCCESS,
+    ngettext_lazy(
+        "%(count)d running job is about to be killed.", "%(count)d running jobs are about to be killed.", "count"
+    ),
+)
+ENDED = Outcome(
+    messages.WARNING,
+    ngettext_lazy("%(count)d job was skipped: it has ended.", "%(count)d jobs were skipped: they have ended.", "count"),
 )
 NOT_WAITING = Outcome(
     messages.WARNING,
@@ -150,7 +171,7 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # Numbers of rows that nobody asked for: each would be a scan of the table.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions = ("run_now", "cancel", "reschedule")
+    actions = ("run_now", "cancel", "terminate", "reschedule")
     fieldsets = (
         (
             None,
@@ -168,6 +189,7 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             },
         ),
         (_("Slot"), {"fields": ("time_slot_start", "time_slot_end")}),
+        (_("Limits"), {"fields": (("retry_backoff", "retry_backoff_max"), ("soft_time_limit", "time_limit"))}),
         (
             _("Run"),
             {
@@ -177,14 +199,17 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     "worker",
                     "task_id",
                     "dispatched_at",
+                    "unknown_since",
                     "execution_start",
                     "execution_end",
                     "duration",
+                    "cancel_requested_at",
                 )
             },
         ),
         (_("Result"), {"fields": ("result",)}),
         (_("Error"), {"fields": ("traceback",)}),
+        (_("Earlier attempts"), {"fields": ("earlier_attempts",)}),
     )
 
     class Media:
@@ -210,7 +235,7 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, job: ScheduledJob) -> str:
-        name, label = ("sent", _("sent")) if job.is_sent else (job.status, job.get_status_display())
+        name, label = (job.phase, PHASES[job.phase]) if job.phase else (job.status, job.get_status_display())
         return format_html('<span class="future-badge future-{}">{}</span>', name, label)
 
     @admin.display(description=_("attempts"), ordering="attempts")
@@ -267,6 +292,13 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def traceback(self, job: ScheduledJob) -> str:
         return as_block(job.error) if job.error else self.get_empty_value_display()
 
+    @admin.display(description=_("earlier attempts"))
+    def earlier_attempts(self, job: ScheduledJob) -> str:
+        attempts = job.failed_attempts.all()
+        return format_html_join("", "{}", ((describe_attempt(each),) for each in attempts)) or (
+            self.get_empty_value_display()
+        )
+
     # -- actions ----------------------------------------------------------------------------------------------------
 
     @admin.action(description=_("Run now"), permissions=["change"])
@@ -285,12 +317,29 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=_("Cancel"), permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> None:
         def cancel(job: ScheduledJob) -> Outcome:
-            if not job.cancel():
-                return NOT_WAITING
-            self.log_change(request, job, gettext("Cancelled."))
-            return CANCELLED
+            if job.cancel():
+                self.log_change(request, job, gettext("Cancelled."))
+                return CANCELLED
+            return self.asked(request, job, gettext("Asked to stop."), ASKED)
 
         self.for_each(request, queryset, cancel)
+
+    @admin.action(description=_("Cancel, and kill what runs"), permissions=["change"])
+    def terminate(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> None:
+        def terminate(job: ScheduledJob) -> Outcome:
+            if job.cancel(terminate=True):
+                self.log_change(request, job, gettext("Cancelled."))
+                return CANCELLED
+            return self.asked(request, job, gettext("Terminated."), TERMINATED)
+
+        self.for_each(request, queryset, terminate)
+
+    def asked(self, request: HttpRequest, job: ScheduledJob, entry: str, outcome: Outcome) -> Outcome:
+        """Tell of a job that was asked to stop, if it was not over before."""
+        if not ScheduledJob.objects.using(job.database).running().filter(pk=job.pk).exists():
+            return ENDED
+        self.log_change(request, job, entry)
+        return outcome
 
     @admin.action(description=_("Reschedule…"), permissions=["change"])
     def reschedule(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> TemplateResponse | None:
@@ -370,6 +419,18 @@ def describe_duration(took: timedelta) -> str:
     if seconds < 60:
         return gettext("%(seconds)s s") % {"seconds": localize(round(seconds, 2))}
     return str(timedelta(seconds=round(seconds)))
+
+
+def describe_attempt(attempt: FailedAttempt) -> str:
+    title = gettext("Attempt %(number)d, by %(worker)s, from %(start)s to %(end)s") % {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "start": localize(timezone.template_localtime(attempt.execution_start)),  # type: ignore[attr-defined]
+        "end": localize(timezone.template_localtime(attempt.execution_end)),  # type: ignore[attr-defined]
+    }
+    return format_html(
+        '<details class="future-attempt"><summary>{}</summary>{}</details>', title, as_block(attempt.error)
+    )
 
 
 def as_block(text: str) -> str:

@@ -165,9 +165,13 @@ class ScheduledJob(models.Model):
         return alias
 
     @property
-    def is_sent(self) -> bool:
-        """Whether a message for this job is out."""
-        return self.status == Status.SCHEDULED and self.dispatched_at is not None
+    def phase(self) -> str:
+        """What is to be said beside the status: a message is 'sent', its code 'unknown', its run 'stopping', or ''."""
+        if self.status == Status.SCHEDULED and self.dispatched_at is not None:
+            return "sent"
+        if self.status == Status.SCHEDULED and self.unknown_since is not None:
+            return "unknown"
+        return "stopping" if self.status == Status.RUNNING and self.cancel_requested_at is not None else ""
 
     @property
     def is_method_call(self) -> bool:

@@ -293,7 +293,7 @@ def test_a_viewer_looks_and_does_nothing(client):
     text_of(viewer.get(page_of(job)))
     text = text_of(viewer.get(LIST))
     assert 'name="action"' not in text
-    for action in ("run_now", "cancel", "reschedule", "delete_selected"):
+    for action in ("run_now", "cancel", "terminate", "reschedule", "delete_selected"):
         post(viewer, action, job, date="1d", post="yes")
         post(viewer, action, job, date="1d", index="0")
     assert row_of(job) == before
@@ -307,6 +307,7 @@ def test_who_may_change_may_act_but_not_delete(client):
     assert set(changer.get(LIST).context["cl"].model_admin.get_actions(changer.get(LIST).wsgi_request)) == {
         "run_now",
         "cancel",
+        "terminate",
         "reschedule",
     }
     text_of(changer.get(page_of(job)))
@@ -357,7 +358,7 @@ def test_an_ended_job_gets_a_new_one_like_it(admin_client, action, status):
     assert logged(new) == [(ADDITION, f"Scheduled again, like job {job.pk}.")]
 
 
-@pytest.mark.parametrize("action", ["run_now", "cancel", "reschedule"])
+@pytest.mark.parametrize("action", ["run_now", "reschedule"])
 def test_a_running_job_is_skipped(admin_client, action):
     job = started_job(DB, time_slot_end=timezone.now() + MINUTE)
     before = row_of(job)
@@ -397,12 +398,46 @@ def test_cancel_ends_what_waits(admin_client):
 
 
 @pytest.mark.parametrize("status", sorted(END_STATES))
-def test_cancel_skips_what_has_ended(admin_client, status):
+@pytest.mark.parametrize("action", ["cancel", "terminate"])
+def test_cancel_skips_what_has_ended(admin_client, action, status):
     job = job_in(status, DB)
     before = row_of(job)
-    assert told(post(admin_client, "cancel", job)) == ["1 job was skipped: it is running or has ended."]
+    assert told(post(admin_client, action, job)) == ["1 job was skipped: it has ended."]
     assert row_of(job) == before
     assert logged(job) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "words", "entry", "killed"),
+    [
+        ("cancel", "1 running job was asked to stop.", "Asked to stop.", False),
+        ("terminate", "1 running job is about to be killed.", "Terminated.", True),
+    ],
+)
+def test_cancel_asks_what_runs_to_stop(admin_client, action, words, entry, killed):
+    job = started_job(DB)
+    waiting = waiting_job()
+
+    assert told(post(admin_client, action, job, waiting)) == ["1 job was cancelled.", words]
+    row = row_of(job)
+    assert (row["status"], row["terminate"]) == ("running", killed)
+    assert job.cancel_requested()
+    assert logged(job) == [(CHANGE, entry)]
+    assert "asked to stop" in text_of(admin_client.get(LIST))
+
+
+def test_the_page_of_a_job_shows_its_earlier_attempts_as_text(admin_client):
+    job = started_job(DB, max_attempts=3)
+    ScheduledJob.objects.try_again(job, HOSTILE, timezone.now(), 1)
+    text = text_of(admin_client.get(page_of(job)))
+
+    assert "Attempt 1, by host:1, from" in text
+    assert escape(HOSTILE) in text and HOSTILE not in text
+
+
+def test_a_job_that_waits_for_its_code_says_so(admin_client):
+    due_job(DB, unknown_since=timezone.now(), error="w does not have the code")
+    assert "waiting for its code" in text_of(admin_client.get(LIST))
 
 
 # -- reschedule -----------------------------------------------------------------------------------------------------
@@ -534,12 +569,12 @@ def test_of_many_refusals_only_the_first_are_told_one_by_one(admin_client):
     assert messages[-1] == f"{len(jobs)} jobs could not be scheduled."
 
 
-@pytest.mark.parametrize("action", ["run_now", "cancel", "reschedule"])
+@pytest.mark.parametrize("action", ["run_now", "reschedule"])
 def test_a_job_that_a_worker_takes_first_is_left_to_it(admin_client, action, monkeypatch):
     """The action sees it waiting; before it writes, a worker starts it."""
     job = due_job(DB)
     running = {}
-    write = ScheduledJob.cancel if action == "cancel" else ScheduledJob.save
+    write = ScheduledJob.save
 
     def late(self, **options):
         ScheduledJob.objects.start(self.pk, 0, worker="w", task_id="")

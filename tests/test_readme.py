@@ -162,7 +162,8 @@ def test_the_signature_is_the_real_one():
         if each.kind is each.KEYWORD_ONLY and not keyword_only:
             words, keyword_only = [*words, "*"], True
         default = "" if each.default is each.empty else f"={each.default!r}".replace("'", '"')
-        words.append(each.name + default)
+        stars = "**" if each.kind is each.VAR_KEYWORD else ""
+        words.append(stars + each.name + default)
     assert " ".join(shown.split()) == f"schedule_job({', '.join(words)})"
 
 

@@ -94,7 +94,7 @@ def test_messages_that_a_broker_lost_are_sent_again(project):
     job = schedule_job("0s", "tests.shop.jobs.note", using=stack.alias)
     stack.beat()
     rows = ScheduledJob.objects.using(stack.alias)
-    wait_until(lambda: rows.get().is_sent, what="the first message")
+    wait_until(lambda: rows.get().phase == "sent", what="the first message")
     wait_until(stack.purge, what="the loss of the message")
 
     stack.worker()
