@@ -34,7 +34,8 @@ def check_deployment(**options: Any) -> list[checks.CheckMessage]:
     return [
         checks.Warning(
             "Any importable function can be scheduled and run: whoever can write to the table of jobs can run code.",
-            hint=f"Set {PREFIX}ALLOWED_CALLABLES, for example to ['shop.jobs.*'].",
+            hint=f"Set {PREFIX}ALLOWED_CALLABLES, for example to ['shop.jobs.*']."
+            + (f" Set {PREFIX}PICKLE = False if no job needs it." if settings.PICKLE else ""),
             id="future_celery.W108",
         )
     ]
@@ -164,7 +165,7 @@ def unsafe_celery() -> Iterator[checks.CheckMessage]:
             id="future_celery.W106",
         )
     missing = {"socket_timeout", "socket_connect_timeout"} - set(conf.broker_transport_options or ())
-    if missing and on_redis(conf.broker_url):
+    if missing and on_redis(conf.broker_read_url):
         yield checks.Warning(
             f"Celery's broker_transport_options lack {' and '.join(sorted(missing))}: "
             "a worker waits for ever for a Redis that went away without a word.",
