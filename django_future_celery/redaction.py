@@ -33,7 +33,7 @@ _LITERAL = r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 #: A whole literal, which may be a key, or a bare name before a sign. All runs are possessive: the time is linear.
 _TOKEN = re.compile(
     rf"(?<![\\\w])b?(?P<literal>{_LITERAL})(?P<colon>\s*:\s*|\]\s*=(?!=)\s*)?"
-    r"|(?<![\w.-])(?P<name>[\w.-]++)(?P<quote>\\*+['\"])?[ \t]*+(?P<sign>:=|=>|=(?!=)|:(?!//))[ \t]*+",
+    r"|(?<![\w.-])(?<!//)(?P<name>[\w.-]++)(?P<quote>\\*+['\"])?[ \t]*+(?P<sign>:=|=>|=(?!=)|:(?!//))[ \t]*+",
 )
 _PIECE = re.compile(rf"{_LITERAL}|\\.|(?P<open>[(\[{{<])|(?P<close>[)\]}}>])|(?P<end>[,;&\s])|.", re.DOTALL)
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token)[ \t]+(?=\S)", re.IGNORECASE)
