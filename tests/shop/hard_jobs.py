@@ -155,7 +155,7 @@ def delete_own_row(job):
 
 
 @job_as_parameter
-def wait_for_the_test(job):
+def wait_for_the_test(job, *given):
     """Write, then do nothing until the test has done what it does meanwhile."""
     write(job, "must be rolled back")
     EVENTS["started"].set()
