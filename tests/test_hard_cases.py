@@ -161,7 +161,7 @@ POISON = [
 ]
 
 
-def test_poison_rows_fail_one_by_one_and_stop_no_other(alias):
+def test_poison_rows_say_what_is_wrong_and_stop_no_other(alias):
     poison = [due_job(alias, priority=1, **columns) for columns in POISON]
     good = due_job(alias)
     sent = []
@@ -169,8 +169,8 @@ def test_poison_rows_fail_one_by_one_and_stop_no_other(alias):
 
     for job in sent:
         run_job(job.pk, 0, using=alias)
-    assert [row_of(job)["status"] for job in poison] == ["failed"] * len(POISON)
-    assert all(row_of(job)["error"].startswith("Traceback") for job in poison)
+    assert [columns for columns, job in zip(POISON, poison, strict=True) if row_of(job)["status"] == "complete"] == []
+    assert [columns for columns, job in zip(POISON, poison, strict=True) if not row_of(job)["error"]] == []
     assert row_of(good)["status"] == "complete"
     assert ledger(alias) == ["done"]
 
