@@ -122,7 +122,7 @@ def test_a_job_whose_content_type_is_gone_fails_with_the_reason_and_no_other(ali
 
     for job in jobs:
         assert row_of(job)["status"] == "failed"
-        assert f"content type {job.content_type_id}, no longer exists" in row_of(job)["error"]
+        assert f"{job.content_type_id}, no longer exists" in row_of(job)["error"]
     assert row_of(other)["status"] == "complete"
 
 
