@@ -28,6 +28,7 @@ from django_future_celery import serializers
 from django_future_celery.durations import end_of, start_of
 from django_future_celery.exceptions import FutureCeleryError, InvalidTime, WrongStatus
 from django_future_celery.models import FailedAttempt, ScheduledJob
+from django_future_celery.redaction import redact
 from django_future_celery.states import END_STATES, Status
 from django_future_celery.text import storable
 
@@ -278,26 +279,26 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("arguments"))
     def arguments(self, job: ScheduledJob) -> str:
-        return as_block(serializers.preview(job.args_text))
+        return as_block(redact(serializers.preview(job.args_text), "args", job))
 
     @admin.display(description=_("keyword arguments"))
     def keyword_arguments(self, job: ScheduledJob) -> str:
-        return as_block(serializers.preview(job.kwargs_text))
+        return as_block(redact(serializers.preview(job.kwargs_text), "kwargs", job))
 
     @admin.display(description=_("result"))
     def result(self, job: ScheduledJob) -> str:
-        return self.get_empty_value_display() if job.return_value is None else as_block(job.return_value)
+        if job.return_value is None:
+            return self.get_empty_value_display()
+        return as_block(redact(job.return_value, "result", job))
 
     @admin.display(description=_("traceback"))
     def traceback(self, job: ScheduledJob) -> str:
-        return as_block(job.error) if job.error else self.get_empty_value_display()
+        return as_block(redact(job.error, "error", job)) if job.error else self.get_empty_value_display()
 
     @admin.display(description=_("earlier attempts"))
     def earlier_attempts(self, job: ScheduledJob) -> str:
-        attempts = job.failed_attempts.all()
-        return format_html_join("", "{}", ((describe_attempt(each),) for each in attempts)) or (
-            self.get_empty_value_display()
-        )
+        shown = format_html_join("", "{}", ((describe_attempt(each, job),) for each in job.failed_attempts.all()))
+        return shown or self.get_empty_value_display()
 
     # -- actions ----------------------------------------------------------------------------------------------------
 
@@ -395,7 +396,7 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, outcome.text % {"count": count}, outcome.level)
 
     def tell(self, request: HttpRequest, job: ScheduledJob, error: FutureCeleryError) -> None:
-        reason = {"id": job.pk, "error": storable(str(error), LONGEST_ERROR)}
+        reason = {"id": job.pk, "error": storable(redact(str(error), "error", job), LONGEST_ERROR)}
         self.message_user(request, gettext("Job %(id)s: %(error)s") % reason, messages.ERROR)
 
     def move(self, request: HttpRequest, job: ScheduledJob, start: datetime, end: datetime | None) -> Outcome:
@@ -421,7 +422,7 @@ def describe_duration(took: timedelta) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def describe_attempt(attempt: FailedAttempt) -> str:
+def describe_attempt(attempt: FailedAttempt, job: ScheduledJob) -> str:
     title = gettext("Attempt %(number)d, by %(worker)s, from %(start)s to %(end)s") % {
         "number": attempt.number,
         "worker": attempt.worker,
@@ -429,7 +430,9 @@ def describe_attempt(attempt: FailedAttempt) -> str:
         "end": localize(timezone.template_localtime(attempt.execution_end)),  # type: ignore[attr-defined]
     }
     return format_html(
-        '<details class="future-attempt"><summary>{}</summary>{}</details>', title, as_block(attempt.error)
+        '<details class="future-attempt"><summary>{}</summary>{}</details>',
+        title,
+        as_block(redact(attempt.error, "error", job)),
     )
 
 

@@ -1,4 +1,4 @@
-"""System checks: each setting by its id, and what a database needs."""
+"""System checks of the settings: each by its id. What the project around must be is in project_checks.py."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db import connections
 
 from django_future_celery.conf import PREFIX, settings
 from django_future_celery.options import MOST_ATTEMPTS
+from django_future_celery.redaction import find_redactor
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ def _aliases(value: Any) -> bool:
     return value is None or (_names(value) and bool(value) and all(alias in connections.settings for alias in value))
 
 
+def _redactor(value: Any) -> bool:
+    try:
+        find_redactor(value)
+    except Exception:
+        return False
+    return True
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 COUNT = (_whole, "a whole number above 0")
 
@@ -67,6 +76,7 @@ RULES = {
     "MAX_ERROR_SIZE": Rule("E014", *COUNT),
     "ALLOWED_CALLABLES": Rule("E015", _names, "None, or a list of patterns such as ['shop.jobs.*']"),
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
+    "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
 }
 
 
@@ -93,39 +103,4 @@ def unknown_names() -> list[checks.CheckMessage]:
         )
         for name in names
         if name.removeprefix(PREFIX) not in RULES
-    ]
-
-
-def check_databases(databases: Sequence[str] | None = None, **options: Any) -> list[checks.CheckMessage]:
-    return [*late_locks(databases or ()), *strict_isolation(databases or ())]
-
-
-def strict_isolation(databases: Sequence[str]) -> list[checks.CheckMessage]:
-    """The heartbeat writes to the row of a running job, and PostgreSQL then refuses the job's own write to it."""
-    return [
-        checks.Warning(
-            f"The PostgreSQL database {alias!r} isolates transactions more strictly than READ COMMITTED; jobs that run "
-            "for longer than FUTURE_CELERY_HEARTBEAT_SECONDS will fail with 'could not serialize access'.",
-            hint="Leave OPTIONS['isolation_level'] out, and set it in the jobs that need it.",
-            id="future_celery.W003",
-        )
-        for alias in databases
-        if connections[alias].vendor == "postgresql"
-        and getattr(connections[alias].settings_dict["OPTIONS"].get("isolation_level"), "name", None)
-        in ("REPEATABLE_READ", "SERIALIZABLE")
-    ]
-
-
-def late_locks(databases: Sequence[str]) -> list[checks.CheckMessage]:
-    """SQLite has one write lock; a transaction that asks for it late may find it gone, and fails at once."""
-    return [
-        checks.Warning(
-            f"The SQLite database {alias!r} opens transactions without the write lock; under several processes "
-            "some will fail with 'database is locked'.",
-            hint="Set OPTIONS = {'transaction_mode': 'IMMEDIATE', 'timeout': 20} for it.",
-            id="future_celery.W002",
-        )
-        for alias in databases
-        if connections[alias].vendor == "sqlite"
-        and str(connections[alias].settings_dict["OPTIONS"].get("transaction_mode")).upper() != "IMMEDIATE"
     ]

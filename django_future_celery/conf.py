@@ -49,6 +49,8 @@ class Settings:
     ALLOWED_CALLABLES: Sequence[str] | None = None
     #: Aliases of the databases that a tick looks into; None: the one that the routers name for ScheduledJob.
     DATABASES: Sequence[str] | None = None
+    #: Dotted path of the function ``(text, what, job)`` that gives what may be shown of arguments, results and errors.
+    REDACT: str | None = "django_future_celery.redaction.mask_secrets"
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

@@ -6,7 +6,6 @@ dispatch lease, and the row is simply due again.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +18,9 @@ from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
+from django_future_celery.redaction import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 #: After so many messages that the broker refused one by one, a round ends.
 MOST_REFUSED = 10
@@ -162,7 +162,8 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
         except BrokerLost as error:
             return sent, stop(jobs[number + 1 :], error, using)
         except Exception as error:
-            logger.exception("Could not send job %s, %s; it is tried again later.", job.pk, job.callable_name)
+            message = "Could not send job %s, %s; it is tried again later."
+            logger.exception(message, job.pk, job.callable_name, extra={"job": job})
             refused += 1
             if refused == MOST_REFUSED:
                 return sent, stop(jobs[number + 1 :], error, using)

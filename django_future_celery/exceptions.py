@@ -90,4 +90,13 @@ class ClaimLost(FutureCeleryError, RuntimeError):
 
 
 class JobFailed(FutureCeleryError):
-    """Tells Celery and Flower that a job failed; the job's own error is on its row."""
+    """Tells Celery and Flower that a job failed: in short, and with what may be shown of the job's own traceback."""
+
+    def __init__(self, summary: str, traceback: str = "") -> None:
+        super().__init__(summary, traceback)
+
+    def __str__(self) -> str:
+        return "\n\n".join(filter(None, self.args))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.args[0]!r})"

@@ -46,11 +46,12 @@ from django_future_celery.exceptions import (
 from django_future_celery.heartbeat import beating
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.redaction import get_logger, in_short
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
 from django_future_celery.transactions import leave_clean, open_blocks, transaction_around, unbroken
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 #: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
@@ -202,7 +203,8 @@ def record_error(run: Run, error: BaseException) -> Outcome:
     """Record the bad end of an attempt, on a new connection if need be."""
     recorded = persist(lambda: write_error(run, error), run)
     if recorded is None:
-        logger.error("Job %s failed, and the database does not answer to record it.", run.job.pk, exc_info=error)
+        message = "Job %s failed, and the database does not answer to record it."
+        logger.error(message, run.job.pk, exc_info=error, extra={"job": run.job})
     elif not recorded:
         return explain_miss(run, error)
     else:
@@ -232,9 +234,10 @@ def explain_miss(run: Run, error: BaseException) -> Outcome:
     """An error of a run that no longer owns its row: raised after the commit, or by the fence."""
     stored = run.rows.filter(pk=run.job.pk).first()
     if stored is not None and stored.status == Status.COMPLETE and stored.attempts == run.job.attempts:
-        logger.error("Job %s is complete, but a hook after its commit raised.", run.job.pk, exc_info=error)
+        message = "Job %s is complete, but a hook after its commit raised."
+        logger.error(message, run.job.pk, exc_info=error, extra={"job": run.job})
     else:
-        logger.warning("Job %s was lost by this run, which was rolled back: %r", run.job.pk, error)
+        logger.warning("Job %s was lost by this run, which was rolled back: %s", run.job.pk, in_short(error, run.job))
     # What is to end this process, Ctrl-C say, still does.
     return Outcome(stored or run.job, None if isinstance(error, Exception) else error)
 
@@ -243,7 +246,8 @@ def log_failure(job: ScheduledJob, error: BaseException) -> None:
     """Log an attempt that ended badly; quietly what the job itself asked for."""
     level = logging.INFO if was_wished(job, error) else logging.ERROR
     message = BAD_ENDS.get(job.status, "Job %s (%s) failed at attempt %s of %s.")
-    logger.log(level, message, job.pk, job.callable_name, job.attempts, job.max_attempts, exc_info=error)
+    where = (job.pk, job.callable_name, job.attempts, job.max_attempts)
+    logger.log(level, message, *where, exc_info=error, extra={"job": job})
 
 
 def was_wished(job: ScheduledJob, error: BaseException) -> bool:

@@ -24,6 +24,7 @@ from django_future_celery.dispatcher import tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import cancel_message, record_death
+from django_future_celery.redaction import redact, redacted_error
 from django_future_celery.runner import Outcome, run_job
 from django_future_celery.states import Status
 from django_future_celery.text import storable
@@ -46,7 +47,7 @@ ROW_DECIDES = {"acks_late": False, "reject_on_worker_lost": False, "max_retries"
 
 @shared_task(name="django_future_celery.run", bind=True, throws=(JobFailed,), **ROW_DECIDES)
 def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str:
-    """Run one job. Raises JobFailed, from the job's own error, so that Flower shows both."""
+    """Run one job. Raises JobFailed, with the job's own traceback, so that Flower shows it."""
     outcome = run_job(job_id, attempts, using=alias_of({"using": using}), task_id=self.request.id or "")
     return "nothing to do" if outcome is None else report(outcome)
 
@@ -58,7 +59,9 @@ def report(outcome: Outcome) -> str:
         raise error
     if error is not None:
         again = ", it will be tried again" if job.status == Status.SCHEDULED else ""
-        raise JobFailed(f"{type(error).__name__}: attempt {job.attempts} of {job.max_attempts}{again}") from error
+        summary = f"{type(error).__name__}: attempt {job.attempts} of {job.max_attempts}{again}"
+        # Not chained: Celery would send the error as it is.
+        raise JobFailed(summary, redacted_error(error, job)) from None
     return str(job.status)
 
 
@@ -223,8 +226,8 @@ def send(job: ScheduledJob, app: Celery, producer: Any) -> None:
         kwargs={} if alias == router.db_for_write(ScheduledJob) else {"using": alias},
         headers={"task": run.name},
         shadow=job.callable_name,
-        argsrepr=storable(serializers.preview(job.args_text), MOST_SHOWN),
-        kwargsrepr=storable(serializers.preview(job.kwargs_text), MOST_SHOWN),
+        argsrepr=storable(redact(serializers.preview(job.args_text), "args", job), MOST_SHOWN),
+        kwargsrepr=storable(redact(serializers.preview(job.kwargs_text), "kwargs", job), MOST_SHOWN),
         priority=broker_priority(job.priority, producer.connection.transport.driver_type),
         producer=producer,
         retry=False,

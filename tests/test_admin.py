@@ -18,6 +18,7 @@ from django.utils.html import escape
 from django_future_celery import schedule_job
 from django_future_celery.admin import MOST_ERRORS, ScheduledJobAdmin, describe_duration
 from django_future_celery.models import ScheduledJob
+from django_future_celery.redaction import NOT_SHOWN
 from django_future_celery.states import END_STATES, Status
 from tests.factories import MINUTE, due_job, job_in, row_of, started_job
 from tests.shop.models import Coupon, Order
@@ -121,6 +122,45 @@ def test_hostile_content_is_text_in_what_an_action_tells(admin_client, hostile_j
     text = text_of(admin_client.post(LIST, {"action": "run_now", "_selected_action": hostile_job.pk}, follow=True))
     assert "could not be scheduled" in text
     assert HOSTILE not in text
+
+
+@pytest.fixture
+def secret_job():
+    job = started_job(DB, args_text='["token=hunter2"]', kwargs_text='{"password": "hunter2"}')
+    ScheduledJob.objects.filter(pk=job.pk).update(
+        status=Status.FAILED, wake_at=None, error="ValueError: key=hunter2", return_value="{'api': 'hunter2'}"
+    )
+    return job
+
+
+def test_secrets_are_masked_on_the_page_of_a_job(admin_client, secret_job):
+    text = text_of(admin_client.get(page_of(secret_job)))
+    assert "hunter2" not in text
+    assert text.count("*" * 20) == 4
+
+
+def test_secrets_are_masked_in_what_an_action_tells(admin_client, settings):
+    job = job_in(Status.FAILED, DB, kwargs_text='{"token": "hunter2"}', callable_name="tests.shop.jobs.add")
+    settings.FUTURE_CELERY_REDACT = "tests.test_admin.by_kind"
+    response = post(admin_client, "run_now", job)
+    assert f"Job {job.pk}: <error>" in told(response)
+
+
+def by_kind(text, what, job):
+    return f"<{what}>"
+
+
+@pytest.mark.parametrize(("path", "count"), [("nowhere.redact", 4), ("tests.test_admin.HOSTILE", 4)])
+def test_a_broken_function_that_redacts_breaks_no_page(admin_client, hostile_job, settings, path, count):
+    settings.FUTURE_CELERY_REDACT = path
+    text = text_of(admin_client.get(page_of(hostile_job)))
+    assert text.count(escape(NOT_SHOWN)) == count
+
+
+def test_what_a_function_that_redacts_gives_is_text(admin_client, secret_job, settings):
+    settings.FUTURE_CELERY_REDACT = "tests.test_admin.by_kind"
+    text = text_of(admin_client.get(page_of(secret_job)))
+    assert all(f">{escape(f'<{what}>')}</pre>" in text for what in ("args", "kwargs", "result", "error"))
 
 
 @pytest.mark.parametrize("status", Status.values)

@@ -11,8 +11,9 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
-from django_future_celery.checks import RULES, check_databases, check_settings
+from django_future_celery.checks import RULES, check_settings
 from django_future_celery.conf import PREFIX, Settings, settings
+from django_future_celery.project_checks import check_databases
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +38,7 @@ WRONG = {
     "MAX_ERROR_SIZE": ("E014", COUNT),
     "ALLOWED_CALLABLES": ("E015", ["shop.jobs.*", 5, True, [5], ["a.b", None], {"shop.*"}]),
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
+    "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],
@@ -45,6 +47,7 @@ RIGHT = {
     "PICKLE": [True, False],
     "ALLOWED_CALLABLES": [None, [], ["shop.jobs.*"], ("a.b", "c.d")],
     "DATABASES": [None, ["default"], ("default",)],
+    "REDACT": [None, "django_future_celery.redaction.mask_secrets", "builtins.format"],
 }
 
 #: Heartbeat and run lease are compared with each other, so a wrong one may be told at both.

@@ -368,13 +368,14 @@ class TestABrokenBroker:
 
         def publish(job):
             if job.pk == bad.pk:
-                raise ValueError("this queue was declared in another way")
+                raise ValueError("this queue was declared in another way, token=hunter2")
             sent.append(job)
 
         done = tick(publish, alias)
 
         assert (pks(sent), done.sent, done.broken) == (pks(good), 3, False)
         assert f"Could not send job {bad.pk}" in caplog.text and "in another way" in caplog.text
+        assert "hunter2" not in caplog.text
         # What it did with the message nobody knows, so it has its lease.
         assert row_of(bad)["dispatches"] == 1
 

@@ -67,6 +67,13 @@ def test_its_migrations_are_complete(manage):
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.parametrize("broker", [{}, {"CELERY_BROKER_URL": "redis://127.0.0.1/0"}, {"CELERY_BROKER_URL": "amqp://"}])
+def test_the_system_checks_have_nothing_to_say_of_it(manage, broker):
+    result = manage("check", "--deploy", "--database", "default", **broker)
+    assert result.returncode == 0, result.stdout
+    assert "future_celery." not in result.stdout
+
+
 def test_once_shows_each_end_of_a_job_twice_in_a_row(manage, tmp_path):
     for run in (1, 2):
         result = manage("demo", "--once")

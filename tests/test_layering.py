@@ -20,7 +20,7 @@ PACKAGE = ROOT / NAME
 #: The pure ones first; a module imports from its own layer, without a circle, or from those before it.
 LAYERS = [
     ["states", "exceptions", "conf"],
-    ["clock", "indexes", "backoff", "text", "callables", "durations", "options", "transactions"],
+    ["clock", "indexes", "backoff", "text", "redaction", "callables", "durations", "options", "transactions"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["querysets"],
     ["models"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["schedulers"],
 ]
 #: Whoever uses the package from above. Nothing in the layers imports them, and they import no Celery.
-ON_TOP = {"__init__", "admin", "checks", "apps"}
+ON_TOP = {"__init__", "admin", "checks", "project_checks", "apps"}
 
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {

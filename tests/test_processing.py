@@ -504,6 +504,10 @@ class TestCommand:
         assert out == "0 complete, 1 failed"
         assert status_of(job, other) == ["failed", "scheduled"]
 
+    def test_masks_secrets_in_the_traceback(self, alias, command):
+        due_job(alias, callable_name=f"{PATH}write_and_raise", args_text='["password=hunter2"]')
+        assert "password=***" in (err := command()[1]) and "hunter2" not in err
+
     def test_with_i_shows_the_traceback_and_goes_on(self, alias, command):
         raising(alias, priority=1)
         note(alias, "other")

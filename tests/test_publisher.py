@@ -77,6 +77,17 @@ def test_what_is_shown_of_the_arguments_is_capped(broker, publish):
     assert "characters cut" in message.headers["argsrepr"]
 
 
+def test_secrets_are_masked_before_the_rest_is_cut(broker, publish):
+    publish(due_job("default", kwargs_text=f'{{"password": "{"x" * 2000}", "n": 1}}', args_text='["key=hunter2"]'))
+    [message] = messages(broker)
+
+    mask = "*" * 20
+    assert (message.headers["argsrepr"], message.headers["kwargsrepr"]) == (
+        f"['key={mask}']",
+        f"{{'password': {mask}, 'n': 1}}",
+    )
+
+
 def test_a_connection_that_was_cut_while_idle_is_opened_again(broker, publish):
     jobs = [due_job("default") for _ in range(2)]
     publish(jobs[0])

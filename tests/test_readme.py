@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 import django_future_celery
+from django_future_celery import checks, project_checks
 from django_future_celery.checks import RULES
 from django_future_celery.conf import Settings
 from tests.processes import transport_options, wait_until
@@ -165,6 +166,16 @@ def test_the_signature_is_the_real_one():
         stars = "**" if each.kind is each.VAR_KEYWORD else ""
         words.append(stars + each.name + default)
     assert " ".join(shown.split()) == f"schedule_job({', '.join(words)})"
+
+
+def test_the_system_checks_are_all_there():
+    sources = (Path(checks.__file__), Path(project_checks.__file__))
+    made = set(re.findall(r"\b[EW]\d{3}\b", "".join(map(Path.read_text, sources))))
+    rows = re.findall(r"^\| `([EW]\d+)`(?: to `([EW]\d+)`)? \|", README, re.MULTILINE)
+    (first, last), *others = rows
+
+    assert {first, last} == {"E001", max(rule.id for rule in RULES.values())}
+    assert {name for name, _ in others} == made - {rule.id for rule in RULES.values()}
 
 
 def test_the_settings_are_all_there_with_their_defaults():

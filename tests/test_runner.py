@@ -1,6 +1,7 @@
 """One run: start, call, record."""
 
 import logging
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,10 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from django_future_celery import schedule_job
-from django_future_celery.exceptions import ClaimLost
+from django_future_celery.exceptions import ClaimLost, JobFailed
 from django_future_celery.models import ScheduledJob
 from django_future_celery.runner import call, complete, find_callable, finish, perform, run_job, start
+from django_future_celery.tasks import report
 from tests.factories import row_of
 from tests.shop.models import Ledger, Order
 
@@ -91,6 +93,41 @@ def test_a_hook_that_raises_after_the_commit_is_logged_and_changes_nothing(alias
     assert outcome.error is None
     assert ledger(alias) == ["committed"]
     assert "a hook after its commit raised" in caplog.text
+
+
+SECRET = "password=hunter2"
+
+
+@pytest.mark.parametrize("redactor", ["django_future_celery.redaction.mask_secrets", "nowhere.redact"])
+def test_the_log_of_a_failure_is_masked_and_the_row_is_not(alias, caplog, settings, redactor):
+    settings.FUTURE_CELERY_REDACT = redactor
+    job = job_of("write_and_raise", alias, args=[SECRET])
+    run(job)
+
+    assert "hunter2" not in caplog.text
+    assert f"Job {job.pk} (tests.shop.jobs.write_and_raise) failed" in caplog.text
+    assert SECRET in row_of(job)["error"]
+
+
+def test_the_log_of_a_run_that_was_taken_over_is_masked(alias, rows, caplog):
+    job = job_of("write_and_raise", alias, args=[SECRET])
+    mine = start(job.pk, 0, using=alias)
+    rows.fail(rows.get(pk=job.pk), "Worker lost", timezone.now())
+    finish(mine)
+
+    assert "was lost by this run, which was rolled back: ValueError: password=*" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_what_celery_is_told_of_a_failure_is_masked_and_leads_to_nothing_else(alias):
+    outcome = run(job_of("write_and_raise", alias, args=[SECRET]))
+    with pytest.raises(JobFailed) as failure:
+        report(outcome)
+
+    assert repr(failure.value) == "JobFailed('ValueError: attempt 1 of 1')"
+    assert "in write_and_raise" in str(failure.value) and "ValueError: password=*" in str(failure.value)
+    assert "hunter2" not in "".join(traceback.format_exception(failure.value))
+    assert failure.value.__cause__ is failure.value.__context__ is None
 
 
 def test_async_callables_run_inside_the_jobs_transaction(alias):

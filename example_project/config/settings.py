@@ -41,6 +41,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "inte
 
 if BROKER_URL:
     CELERY_BROKER_URL = BROKER_URL
+    if BROKER_URL.startswith("redis"):
+        # Without them a worker waits for ever for a Redis that went away without a word.
+        CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 5}
 else:
     # Messages are files, looked for once a second: for one machine, and for trying things out.
     BROKER_DIR = VAR_DIR / "broker"

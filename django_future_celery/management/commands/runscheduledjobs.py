@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from django_future_celery.dispatcher import databases
 from django_future_celery.models import ScheduledJob
 from django_future_celery.processing import Pass, delete_complete
+from django_future_celery.redaction import redacted_error
 from django_future_celery.states import Status
 
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 if options["delete_completed"]:
                     delete_complete(outcome.job)
                 if outcome.failure is not None:
-                    self.stderr.write("".join(traceback.format_exception(outcome.failure)))
+                    self.stderr.write(redacted_error(outcome.failure, outcome.job))
                     self.give_up(outcome.job, outcome.failure, options)
         finally:
             bar.close()
