@@ -112,7 +112,7 @@ def check_results(rows):
 
 @pytest.mark.parametrize("mode", ["IMMEDIATE", "DEFERRED"])
 def test_two_processes_on_one_sqlite_file_lose_nothing(project, mode):
-    """With IMMEDIATE transactions they wait for each other; with DEFERRED ones some jobs fail, and say why."""
+    """With IMMEDIATE transactions they wait for each other; with DEFERRED ones some jobs, or all, fail and say why."""
     stack = project("sqlite3", "filesystem")
     options = {"transaction_mode": mode, "timeout": 20}
     stack.settings["DATABASES"]["default"]["OPTIONS"] = options
@@ -127,7 +127,7 @@ def test_two_processes_on_one_sqlite_file_lose_nothing(project, mode):
     failed = rows.filter(status="failed")
     assert complete.count() + failed.count() == 20
     assert {int(entry.split()[0]) for entry in ledger(stack.alias)} == set(complete.values_list("pk", flat=True))
-    assert len(ledger(stack.alias)) == complete.count() > 0
+    assert len(ledger(stack.alias)) == complete.count()
     assert all("database is locked" in job.error for job in failed)
     if mode == "IMMEDIATE":
         assert not failed
