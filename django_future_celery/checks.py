@@ -64,6 +64,7 @@ RULES = {
     "MAX_ERROR_SIZE": Rule("E014", *COUNT),
     "ALLOWED_CALLABLES": Rule("E015", _names, "None, or a list of patterns such as ['shop.jobs.*']"),
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
+    "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
 }
 
 

@@ -27,6 +27,8 @@ class Settings:
     WINDOW: int = 1000
     #: Longest wait for the broker at one step of a publish, in seconds.
     PUBLISH_TIMEOUT_SECONDS: float = 5.0
+    #: How long a beat may be silent before another one sends the periodic tasks, in seconds.
+    BEAT_LEASE_SECONDS: float = 10.0
     #: Pause before the second attempt of a job that raised, in seconds; doubles at each further attempt.
     RETRY_BACKOFF_SECONDS: float = 10.0
     #: Longest pause between two attempts, in seconds.

@@ -17,8 +17,10 @@ from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
+from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
+from django_future_celery.text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +74,9 @@ def tick_all(publish: Publish) -> dict[str, Tick]:
     for using in databases():
         try:
             ticks[using] = tick(publish, using)
+            outages.works(database(using))
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The database %r does not answer: %s", using, error)
+            outages.failed(database(using), "The database %r does not answer: %s", using, one_line(error))
             connections[using].close()
     return ticks
 
@@ -139,6 +142,7 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
     for number, job in enumerate(jobs):
         try:
             publish(job)
+            outages.works(BROKER)
             sent += 1
         except BrokerAway as error:
             return sent, stop(jobs[number:], error, using)
@@ -155,5 +159,6 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
 def stop(untried: Sequence[ScheduledJob], error: Exception, using: str) -> bool:
     """End the round: the jobs that were not tried are due as they were before."""
     ScheduledJob.objects.using(using).release(untried)
-    logger.warning("The broker does not take messages, %s jobs wait for the next tick: %s", len(untried), error)
+    message = "The broker does not take messages, %s jobs wait for the next tick: %s"
+    outages.failed(BROKER, message, len(untried), one_line(error))
     return True

@@ -73,5 +73,9 @@ class ClaimLost(FutureCeleryError, RuntimeError):
     """This run no longer owns its row: its lease was taken over, or the row was deleted."""
 
 
+class LeaseLost(FutureCeleryError, RuntimeError):
+    """This beat no longer holds the lease: another one sends the periodic tasks."""
+
+
 class JobFailed(FutureCeleryError):
     """Tells Celery and Flower that a job failed; the job's own error is on its row."""

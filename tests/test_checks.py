@@ -35,6 +35,7 @@ WRONG = {
     "MAX_ERROR_SIZE": ("E014", COUNT),
     "ALLOWED_CALLABLES": ("E015", ["shop.jobs.*", 5, True, [5], ["a.b", None], {"shop.*"}]),
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
+    "BEAT_LEASE_SECONDS": ("E017", SECONDS),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],

@@ -20,11 +20,11 @@ PACKAGE = ROOT / NAME
 #: The pure ones first; a module imports from its own layer, without a circle, or from those before it.
 LAYERS = [
     ["states", "exceptions", "conf"],
-    ["clock", "indexes", "backoff", "text", "callables", "durations", "transactions"],
+    ["clock", "indexes", "backoff", "outages", "text", "callables", "durations", "transactions"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
-    ["querysets"],
+    ["leases", "querysets"],
     ["models"],
-    ["scheduling", "heartbeat", "recovery", "sticky"],
+    ["scheduling", "heartbeat", "leadership", "recovery", "sticky"],
     ["dispatcher", "runner"],
     ["processing"],
     ["tasks"],

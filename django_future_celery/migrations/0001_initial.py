@@ -149,4 +149,16 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="BeatLease",
+            fields=[
+                ("name", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("holder", models.CharField(default="", max_length=255)),
+                ("until", models.BigIntegerField(default=0)),
+                ("last_runs", models.TextField(default="")),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
     ]
