@@ -15,14 +15,15 @@ import time
 from datetime import datetime
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import PersistentScheduler, SchedulingError
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, connections
+from kombu.exceptions import OperationalError
 
 from django_future_celery.clock import SECOND, database_now
 from django_future_celery.conf import settings
 from django_future_celery.dispatcher import Tick, databases, tick_all
-from django_future_celery.exceptions import BrokerAway, BrokerLost, LeaseLost
+from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
 from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.tasks import Publisher
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: Pause while the window is full: until workers have started some of the jobs that were sent.
 WINDOW_FULL_SECONDS = 0.2
+#: A connection that was idle for longer may be dead, and that would show only when a task is lost on it.
+IDLE_SECONDS = 10.0
 #: Longest pause between two looks at the lease while another beat holds it.
 STANDBY_SECONDS = 1.0
 #: How often the lease is renewed before it would be over.
@@ -89,6 +92,7 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         self._publish = Publisher(self.app)
         self._leadership = Leadership(self.app.main or "celery")
         self._in_order = False
+        self._last_sent = 0.0
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Do what is due; give the seconds until the next call."""
@@ -162,14 +166,25 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
 
     def reserve(self, entry: Any) -> Any:
         """Let ``entry`` be sent: the broker answers, and this beat leads, also if it was frozen until just now."""
+        if time.monotonic() - self._last_sent > IDLE_SECONDS:
+            self._publish.close()
         self._publish.open()
         if not self._leadership.renew(self.last_runs(entry)):
             raise LeaseLost
         return super().reserve(entry)
 
-    def apply_async(self, *args: Any, **options: Any) -> Any:
-        with self._publish.closed_on_error(BrokerLost):
-            result = super().apply_async(*args, **options)
+    def apply_async(self, entry: Any, *args: Any, **options: Any) -> Any:
+        """Send ``entry``; if the broker goes away just then, it may be sent or not, and is not sent again."""
+        try:
+            result = super().apply_async(entry, *args, **options)
+        except SchedulingError as error:
+            self._publish.close()
+            if not isinstance(error.__context__, OperationalError | OSError):
+                raise
+            message = "The broker went away while the periodic task %s was sent: %s"
+            outages.failed(BROKER, message, entry.name, one_line(error.__context__))
+            return None
+        self._last_sent = time.monotonic()
         outages.works(BROKER)
         return result
 
