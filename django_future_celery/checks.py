@@ -77,6 +77,7 @@ RULES = {
     "ALLOWED_CALLABLES": Rule("E015", _names, "None, or a list of patterns such as ['shop.jobs.*']"),
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
+    "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
 }
 
 

@@ -29,6 +29,8 @@ class Settings:
     PUBLISH_TIMEOUT_SECONDS: float = 5.0
     #: How many times a job may be started at most, where neither the call nor the callable says it.
     MAX_ATTEMPTS: int = 1
+    #: How long a beat may be silent before another one sends the periodic tasks, in seconds.
+    BEAT_LEASE_SECONDS: float = 10.0
     #: Pause before the second attempt of a job that raised, in seconds; doubles at each further attempt.
     RETRY_BACKOFF_SECONDS: float = 10.0
     #: Longest pause between two attempts, in seconds.

@@ -16,9 +16,11 @@ from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
+from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
+from django_future_celery.text import one_line
 
 logger = get_logger(__name__)
 
@@ -75,8 +77,9 @@ def tick_all(publish: Publish, terminate: Terminate | None = None) -> dict[str, 
     for using in databases():
         try:
             ticks[using] = tick(publish, using, terminate)
+            outages.works(database(using))
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The database %r does not answer: %s", using, error)
+            outages.failed(database(using), "The database %r does not answer: %s", using, one_line(error))
             connections[using].close()
     return ticks
 
@@ -101,7 +104,7 @@ def stop_runs(terminate: Terminate, using: str) -> None:
         try:
             terminate(job)
         except (BrokerAway, BrokerLost) as error:
-            logger.warning("Job %s is to be terminated, but the broker is away: %s", job.pk, error)
+            outages.failed(BROKER, "The broker is away, job %s cannot be terminated yet: %s", job.pk, one_line(error))
             return
         objects.terminated(job)
 
@@ -156,6 +159,7 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
     for number, job in enumerate(jobs):
         try:
             publish(job)
+            outages.works(BROKER)
             sent += 1
         except BrokerAway as error:
             return sent, stop(jobs[number:], error, using)
@@ -173,5 +177,6 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
 def stop(untried: Sequence[ScheduledJob], error: Exception, using: str) -> bool:
     """End the round: the jobs that were not tried are due as they were before."""
     ScheduledJob.objects.using(using).release(untried)
-    logger.warning("The broker does not take messages, %s jobs wait for the next tick: %s", len(untried), error)
+    message = "The broker does not take messages, %s jobs wait for the next tick: %s"
+    outages.failed(BROKER, message, len(untried), one_line(error))
     return True

@@ -89,6 +89,10 @@ class ClaimLost(FutureCeleryError, RuntimeError):
     """This run no longer owns its row: its lease was taken over, or the row was deleted."""
 
 
+class LeaseLost(FutureCeleryError, RuntimeError):
+    """This beat no longer holds the lease: another one sends the periodic tasks."""
+
+
 class JobFailed(FutureCeleryError):
     """Tells Celery and Flower that a job failed: in short, and with what may be shown of the job's own traceback."""
 

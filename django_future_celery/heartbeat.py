@@ -6,7 +6,6 @@ be lost; if its process was only frozen, its end finds the row taken and is roll
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -17,8 +16,8 @@ from django.db import connections
 
 from django_future_celery.conf import settings
 from django_future_celery.models import ScheduledJob
-
-logger = logging.getLogger(__name__)
+from django_future_celery.outages import outages
+from django_future_celery.text import one_line
 
 #: (alias, id, attempts) of what this process runs just now. Single operations on a set need no lock.
 _runs: set[tuple[str, int, int]] = set()
@@ -43,12 +42,14 @@ def renew_all() -> None:
     runs = list(_runs)
     for using in {alias for alias, _, _ in runs}:
         mine = [(pk, attempts) for alias, pk, attempts in runs if alias == using]
+        subject = f"The heartbeat in {using!r}"
         try:
             with closing(connections[using]):
                 ScheduledJob.objects.using(using).renew(mine)
+            outages.works(subject)
         except Exception as error:
             # The lease outlasts several beats; the next one may find the database again.
-            logger.warning("Could not renew the leases of running jobs in %s: %r", using, error)
+            outages.failed(subject, "Could not renew the leases of running jobs in %r: %s", using, one_line(error))
 
 
 def _beat_forever() -> None:

@@ -12,6 +12,7 @@ from django_future_celery import content_objects, serializers
 from django_future_celery.clock import to_micros
 from django_future_celery.exceptions import WrongStatus
 from django_future_celery.indexes import PartialIndex
+from django_future_celery.leases import BeatLeaseQuerySet
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.states import END_STATES, Status
 
@@ -249,3 +250,22 @@ class FailedAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id}, {self.number}"
+
+
+class BeatLease(models.Model):
+    """Which of several beats sends the periodic tasks of a Celery app."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    holder = models.CharField(max_length=255, default="")
+    #: Microseconds since 1970 UTC, by the database's clock; 0 once it is given back.
+    until = models.BigIntegerField(default=0)
+    #: When each periodic task was last sent, as JSON; empty where the rows of django-celery-beat say so.
+    last_runs = models.TextField(default="")
+
+    objects: ClassVar[Any] = BeatLeaseQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder or 'free'}"

@@ -37,3 +37,8 @@ def describe_error(error: BaseException, limit: int) -> str:
     except Exception as failure:
         text = f"{type(error).__qualname__}, whose traceback could not be written: {type(failure).__name__}"
     return storable(text, limit, keep="tail")
+
+
+def one_line(error: BaseException) -> str:
+    """Give the message of an error in one line, or its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -4,6 +4,7 @@ from django.db import connections
 
 from django_future_celery.clock import database_now
 from django_future_celery.models import ScheduledJob
+from django_future_celery.outages import outages
 
 
 def pytest_generate_tests(metafunc):
@@ -30,3 +31,9 @@ def now(alias):
 @pytest.fixture
 def vendor(alias):
     return connections[alias].vendor
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_away(monkeypatch):
+    """What was away in one test is news in the next."""
+    monkeypatch.setattr(outages, "_since", {})

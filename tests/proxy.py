@@ -21,10 +21,7 @@ class Proxy:
 
     def cut(self):
         """Refuse new connections and break those that are open."""
-        for each in (self.listener, *self.sockets):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        self._hang_up(self.listener, *self.sockets)
         self.sockets.clear()
 
     def _accept(self, listener):
@@ -41,5 +38,12 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-        for each in (source, sink):
+        Proxy._hang_up(source, sink)
+
+    @staticmethod
+    def _hang_up(*sockets):
+        for each in sockets:
+            # Closed alone, a socket stays open as long as another thread reads from it.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()

@@ -39,6 +39,7 @@ WRONG = {
     "ALLOWED_CALLABLES": ("E015", ["shop.jobs.*", 5, True, [5], ["a.b", None], {"shop.*"}]),
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
     "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
+    "BEAT_LEASE_SECONDS": ("E017", SECONDS),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
@@ -15,6 +15,7 @@ from django_future_celery.models import ScheduledJob
 from django_future_celery.processing import Pass, delete_complete
 from django_future_celery.redaction import redacted_error
 from django_future_celery.states import Status
+from django_future_celery.text import one_line
 
 
 class Command(BaseCommand):
@@ -38,11 +39,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.count: Counter[str] = Counter()
+        aliases = [options["database"]] if options["database"] else databases()
         try:
-            for alias in [options["database"]] if options["database"] else databases():
-                self.run_pass(Pass(alias), options)
+            silent = [problem for alias in aliases if (problem := self.run_in(alias, options))]
         finally:
             self.stdout.write(self.summary())
+        if silent:
+            raise CommandError(" ".join(silent))
+
+    def run_in(self, alias: str, options: dict[str, Any]) -> str:
+        """Run what is due in one database; give what is wrong with that, for it must keep no other waiting."""
+        try:
+            self.run_pass(Pass(alias), options)
+        except (OperationalError, InterfaceError) as error:
+            return f"The database {alias!r} does not answer: {one_line(error)}"
+        return ""
 
     def run_pass(self, jobs: Pass, options: dict[str, Any]) -> None:
         total = jobs.due().count() if sys.stderr.isatty() else None
