@@ -48,7 +48,7 @@ def hand():
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_the_shortest_way_to_harm_does_none_to_a_real_job(alias, rule, hand):
     found, max_attempts = harm_without(rule)
-    twin = Twin(Bench(alias, hand, max_attempts))
+    twin = Twin(Bench.scheduled(alias, hand, max_attempts))
 
     for name, arguments in found.trace:
         twin.make(name, *arguments)

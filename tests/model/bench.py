@@ -1,12 +1,15 @@
 """The moves of the model, made by the real functions on a real row."""
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
-from unittest.mock import patch
+from itertools import count
+from unittest.mock import Mock, patch
+
+from django.db import connections
 
 from django_future_celery import dispatcher, job_as_parameter, recovery, runner
 from django_future_celery.clock import SECOND, to_datetime, to_micros
-from django_future_celery.exceptions import ClaimLost, WrongStatus
+from django_future_celery.exceptions import BrokerAway, ClaimLost, WrongStatus
 from django_future_celery.models import ScheduledJob
 from django_future_celery.scheduling import schedule
 from django_future_celery.states import END_STATES
@@ -46,25 +49,46 @@ def raising(pk):
         RAISES.discard(pk)
 
 
-def dying(*arguments):
-    raise Died
+@contextmanager
+def dying_at_end():
+    """Let this process die when the callable has returned."""
+    with patch.object(runner, "complete", side_effect=Died), suppress(Died):
+        yield
 
 
-def completing_and_dying(run, value, complete=runner.complete):
-    complete(run, value)
-    raise Died
+@contextmanager
+def dying_at_commit(alias, number):
+    """Let this process die before its commit of this number, counted from 0; the database then rolls back."""
+    connection, commits = connections[alias], count()
+
+    def commit(commit=connection.commit):
+        if next(commits) == number:
+            connection.rollback()
+            raise Died
+        commit()
+
+    with patch.object(connection, "commit", commit), suppress(Died):
+        yield
 
 
 class Bench:
     """One job and the processes that run it. A process is no more than what it has in memory: its Run."""
 
-    def __init__(self, alias, hand, max_attempts=1, start=100, length=WEEK, **options):
-        begin = to_datetime(hand.now + start * SECOND)
-        self.alias, self.hand = alias, hand
+    def __init__(self, alias, hand, job):
+        self.alias, self.hand, self.job, self.pk = alias, hand, job, job.pk
         self.rows = ScheduledJob.objects.using(alias)
-        self.job = schedule(begin, effect, expires=length, max_attempts=max_attempts, using=alias, **options)
-        self.pk = self.job.pk
         self.runs = {}
+
+    @classmethod
+    def scheduled(cls, alias, hand, max_attempts=1, start=100, length=WEEK, priority=0):
+        options = {"max_attempts": max_attempts, "expires": length, "priority": priority, "using": alias}
+        return cls(alias, hand, schedule(to_datetime(hand.now + start * SECOND), effect, **options))
+
+    def rescheduled(self, start):
+        return type(self)(self.alias, self.hand, self.job.reschedule(self.seconds_from_now(start)))
+
+    def seconds_from_now(self, seconds):
+        return to_datetime(self.hand.now + seconds * SECOND)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -81,6 +105,10 @@ class Bench:
 
     def claim(self):
         dispatcher.send(dispatcher.take_due(self.alias, self.hand.now).ready, lambda job: None, self.alias)
+
+    def release(self):
+        away = Mock(side_effect=BrokerAway)
+        dispatcher.send(dispatcher.take_due(self.alias, self.hand.now).ready, away, self.alias)
 
     def recover(self):
         recovery.recover(self.alias, self.hand.now)
@@ -113,11 +141,13 @@ class Bench:
         if attempt in self.runs:
             runner.record_error(self.runs.pop(attempt), Boom())
 
-    def die(self, attempt, before=dying):
-        """Die after the call: where the end is recorded, or with ``before=completing_and_dying`` at the commit."""
-        if run := self.runs.pop(attempt, None):
-            with patch.object(runner, "complete", before), suppress(Died, ClaimLost):
-                runner.perform(run)
+    def die(self, attempt):
+        self.runs.pop(attempt, None)
+
+    def die_later(self, attempt, death):
+        """Die after the call."""
+        with death, suppress(ClaimLost):
+            runner.perform(self.runs.pop(attempt))
 
     def renew(self, attempt):
         self.rows.renew([(self.pk, attempt)])
@@ -132,7 +162,7 @@ class Bench:
 
     def move_slot(self, start, length=WEEK):
         job = self.rows.get(pk=self.pk)
-        job.time_slot_start = to_datetime(self.hand.now + start * SECOND)
+        job.time_slot_start = self.seconds_from_now(start)
         job.time_slot_end = job.time_slot_start + length if length else None
         with suppress(WrongStatus):
             job.save()
@@ -148,29 +178,48 @@ class Twin:
     def __init__(self, bench):
         self.bench = bench
         self.row = self.read()
-        self.model = self.in_time(Job(self.row["max_attempts"]))
+        self.model = Job(self.row["max_attempts"])
         self.rewritten = False
+        self.tell_time()
 
     def make(self, name, *arguments):
         """Make a move with both; time passes for the model as the hand moves."""
         if name not in TIME:
             self.follow(name, *arguments)
         getattr(self.bench, name)(*arguments)
+        if name in TIME:
+            self.tell_time()
 
     def follow(self, name, *arguments):
         """Make a move with the model alone."""
-        before = self.in_time(self.model)
-        self.model = MOVES[name].apply(before, RULES, *arguments)
+        before, self.model = self.model, self.would(name, *arguments)
         assert not wrong_between(before, self.model)
         renewed = name == "renew" and self.model.owned_by(*arguments)
         self.rewritten |= renewed or self.model.row != before.row
 
-    def in_time(self, model):
-        """Give the model as it is at the hand's time."""
-        if model.status == GONE:
-            return model
-        awake = self.row["wake_at"] is not None and self.row["wake_at"] <= self.bench.hand.now
-        return model._replace(slot=self.slot(), awake=awake, pausing=model.pausing and not awake)
+    def would(self, name, *arguments):
+        """Give the model as a move would leave it."""
+        return MOVES[name].apply(self.model, RULES, *arguments)
+
+    def run(self, message, raises):
+        """Deliver a message to a worker that does all that there is to do."""
+        self.follow_run(message, raises)
+        with raising(self.bench.pk) if raises else nullcontext():
+            runner.run_job(self.bench.pk, message, using=self.bench.alias)
+
+    def follow_run(self, message, raises=False):
+        starts = self.model.starts
+        self.follow("start", message)
+        if self.model.starts > starts:
+            for name in ("throw", "record") if raises else ("call", "complete"):
+                self.follow(name, message + 1)
+
+    def tell_time(self):
+        """Let the model know how late it is."""
+        if self.model.status != GONE:
+            awake = self.row["wake_at"] is not None and self.row["wake_at"] <= self.bench.hand.now
+            pausing = self.model.pausing and not awake
+            self.model = self.model._replace(slot=self.slot(), awake=awake, pausing=pausing)
 
     def slot(self):
         start, end = self.bench.job.time_slot_start, self.bench.job.time_slot_end
@@ -198,6 +247,7 @@ class Twin:
         if row["status"] in END_STATES - {"complete"}:
             assert row["error"]
         self.rewritten = False
+        self.tell_time()
 
     def check_wake_up(self, row):
         """A row sleeps as long as what it waits for may take."""

@@ -159,6 +159,13 @@ def claim(job: Job, rules: frozenset[str]) -> Job:
     return job._replace(awake=False, sent=True, messages=job.messages | {job.attempts})
 
 
+@move(lambda job: once(job.awake))
+def release(job: Job, rules: frozenset[str]) -> Job:
+    """Look at a row that woke, and take the claim back: the broker is away."""
+    claimed = claim(job, rules)
+    return job._replace(sent=False) if claimed.sent else claimed
+
+
 @move(lambda job: once(job.awake), helps=True)
 def recover(job: Job, rules: frozenset[str]) -> Job:
     if job.status != RUNNING or not job.awake or "a lost run is found" not in rules:
