@@ -24,14 +24,14 @@ from django_future_celery import dispatcher, run_jobs, sticky
 from django_future_celery.clock import SECOND
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
-from tests.model.bench import Bench, Died, Twin, dying_at_commit, dying_at_end
+from tests.model.bench import Bench, Died, Twin, dying_at_commit, dying_at_end, effects_in
 from tests.model.clock import clock_in_hand
 from tests.model.job import END, GONE
 from tests.shop.models import Ledger
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 
-EXAMPLES = int(os.environ.get("TEST_STATEFUL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("TEST_STATEFUL_EXAMPLES", "20"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=40,
@@ -119,6 +119,10 @@ class Machine(RuleBasedStateMachine):
     def stored(self):
         return [twin for twin in self.twins if twin.model.status != GONE]
 
+    @property
+    def awake(self):
+        return [twin for twin in self.twins if twin.model.awake]
+
     def runs(self, *phases):
         """The processes that run a job just now."""
         return [(twin, attempt) for twin in self.twins for attempt, phase in sorted(twin.model.runs) if phase in phases]
@@ -156,25 +160,20 @@ class Machine(RuleBasedStateMachine):
         """A new job like the old one, whatever became of that."""
         self.twins.append(Twin(one_of(self.stored, number).bench.rescheduled(start)))
 
+    @precondition(lambda self: self.alive)
     @rule(number=whom, start=delays, length=lengths)
     def move_slot(self, number, start, length):
-        twin = one_of(self.twins, number)
+        twin = one_of(self.alive, number)
         before = twin.bench.job.time_slot_start
-        if twin.model.status == GONE:
-            return
         twin.bench.move_slot(start, length)
         if twin.bench.job.time_slot_start != before:
             twin.follow("shift", twin.slot())
         twin.rewritten |= twin.model.status == "scheduled"
 
-    @rule(number=whom)
-    def cancel(self, number):
-        one_of(self.twins, number).make("cancel")
-
-    @precondition(lambda self: len(self.stored) > 1)
-    @rule(number=whom)
-    def delete(self, number):
-        one_of(self.twins, number).make("delete")
+    @precondition(lambda self: len(self.alive) > 1)
+    @rule(number=whom, name=st.sampled_from(["cancel", "cancel", "delete"]))
+    def stop(self, number, name):
+        one_of(self.twins, number).make(name)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -183,18 +182,19 @@ class Machine(RuleBasedStateMachine):
         self.advance_to(self.hand.now + seconds * SECOND)
 
     @precondition(lambda self: self.alive)
-    @rule(number=whom)
-    def wait_for(self, number):
-        """Pass the time until a row wakes."""
-        self.advance_to(one_of(self.alive, number).row["wake_at"])
+    @rule()
+    def wait(self):
+        """Pass the time until the next row wakes."""
+        self.advance_to(min(twin.row["wake_at"] for twin in self.alive))
 
     # -- dispatchers and the broker -----------------------------------------------------------------------------------
 
-    @rule(fault=st.sampled_from([None, None, *FAULTS]), at=st.integers(0, 2))
+    @precondition(lambda self: self.awake)
+    @rule(fault=st.sampled_from([None, *FAULTS]), at=st.integers(0, 2))
     def tick(self, fault, at):
         for twin in self.twins:
             twin.follow("recover")
-        due = {twin.bench.pk for twin in self.twins if twin.model.awake and twin.would("claim").sent}
+        due = {twin.bench.pk for twin in self.awake if twin.would("claim").sent}
         self.broker.plan(fault, at)
         with suppress(Died):
             dispatcher.tick(self.broker.publish, self.alias)
@@ -203,6 +203,7 @@ class Machine(RuleBasedStateMachine):
         for twin in self.twins:
             twin.follow("release" if twin.bench.pk in released else "claim")
 
+    @precondition(lambda self: self.awake)
     @rule(commit=st.sampled_from(range(len(COMMITS_OF_A_TICK))))
     def die_in_a_tick(self, commit):
         """Nothing is sent, and only the commits before are there."""
@@ -214,35 +215,12 @@ class Machine(RuleBasedStateMachine):
             for twin in self.twins:
                 twin.follow(name)
 
+    @precondition(lambda self: self.broker.messages)
     @rule()
     def flush(self):
         self.broker.messages.clear()
 
-    @precondition(lambda self: self.broker.messages)
-    @rule(number=whom, keep=st.booleans())
-    def deliver(self, number, keep):
-        """A worker wins the row, or does not; the message may come once more."""
-        twin, attempts = self.take(number, keep)
-        twin.make("start", attempts)
-
-    @precondition(lambda self: self.broker.messages)
-    @rule(number=whom, keep=st.booleans())
-    def die_at_the_start(self, number, keep):
-        """The worker dies before its start is committed."""
-        twin, attempts = self.take(number, keep)
-        with dying_at_commit(self.alias, 0):
-            twin.bench.start(attempts)
-
-    @precondition(lambda self: self.broker.messages)
-    @rule(number=whom, keep=st.booleans(), raises=st.booleans())
-    def run(self, number, keep, raises):
-        twin, attempts = self.take(number, keep)
-        twin.run(attempts, raises)
-
-    @rule(number=whom, attempts=st.integers(0, 3))
-    def forge(self, number, attempts):
-        one_of(self.twins, number).make("forge", attempts)
-
+    @precondition(lambda self: self.awake)
     @rule()
     def run_in_this_process(self):
         """What ``runscheduledjobs`` does."""
@@ -252,7 +230,33 @@ class Machine(RuleBasedStateMachine):
                 twin.follow_run(twin.model.attempts)
         run_jobs(ignore_errors=True, using=self.alias)
 
-    # -- the steps of a run -------------------------------------------------------------------------------------------
+    # -- workers ------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.broker.messages)
+    @rule(number=whom, keep=st.booleans())
+    def start(self, number, keep):
+        """A worker wins the row, or does not; the message may come once more."""
+        twin, attempts = self.take(number, keep)
+        twin.make("start", attempts)
+
+    @precondition(lambda self: self.broker.messages)
+    @rule(number=whom, keep=st.booleans(), raises=st.booleans())
+    def run(self, number, keep, raises):
+        twin, attempts = self.take(number, keep)
+        twin.run(attempts, raises)
+
+    @precondition(lambda self: self.broker.messages)
+    @rule(number=whom, keep=st.booleans())
+    def die_at_the_start(self, number, keep):
+        """The worker dies before its start is committed."""
+        twin, attempts = self.take(number, keep)
+        with dying_at_commit(self.alias, 0):
+            twin.bench.start(attempts)
+
+    @precondition(lambda self: self.alive)
+    @rule(number=whom, attempts=st.integers(0, 2))
+    def forge(self, number, attempts):
+        one_of(self.twins, number).make("forge", attempts)
 
     @precondition(lambda self: self.runs("started"))
     @rule(number=whom)
@@ -280,25 +284,24 @@ class Machine(RuleBasedStateMachine):
         twin.make("renew", attempt)
 
     @precondition(lambda self: self.runs("started", "raised"))
-    @rule(number=whom)
-    def die(self, number):
-        """Die before the call, or before its error is recorded."""
+    @rule(number=whom, death=st.sampled_from(["now", "at the end", "at the commit"]))
+    def die(self, number, death):
+        """Die before the call or before the error is recorded; before the end, or before it is committed."""
         twin, attempt = one_of(self.runs("started", "raised"), number)
-        twin.make("die", attempt)
-
-    @precondition(lambda self: self.runs("started"))
-    @rule(number=whom, at_commit=st.booleans())
-    def die_after_the_call(self, number, at_commit):
-        twin, attempt = one_of(self.runs("started"), number)
+        if death == "now" or twin.model.phase(attempt) == "raised":
+            twin.bench.die(attempt)
+        else:
+            twin.bench.die_later(attempt, dying_at_end() if death == "at the end" else dying_at_commit(self.alias, 0))
         twin.follow("die", attempt)
-        twin.bench.die_later(attempt, dying_at_commit(self.alias, 0) if at_commit else dying_at_end())
 
     # -- what must hold -----------------------------------------------------------------------------------------------
 
     @invariant()
     def the_rows_are_as_the_model_says(self):
+        rows = {row["id"]: row for row in ScheduledJob.objects.using(self.alias).values()}
+        effects = effects_in(self.alias)
         for twin in self.twins:
-            twin.check()
+            twin.compare(rows.get(twin.bench.pk), effects[twin.bench.pk])
 
     def let_all_end(self):
         """Whoever ran a job is dead and the broker is empty; then all goes well, and every job ends."""

@@ -1,5 +1,6 @@
 """The moves of the model, made by the real functions on a real row."""
 
+from collections import defaultdict
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from itertools import count
@@ -38,6 +39,15 @@ def effect(job):
     Ledger.objects.using(job._state.db).create(entry=f"{job.pk} {job.attempts}")
     if job.pk in RAISES:
         raise Boom
+
+
+def effects_in(alias):
+    """Of each job the attempts whose writes are committed."""
+    effects = defaultdict(tuple)
+    for entry in Ledger.objects.using(alias).order_by("pk").values_list("entry", flat=True):
+        pk, attempt = map(int, entry.split())
+        effects[pk] += (attempt,)
+    return effects
 
 
 @contextmanager
@@ -231,9 +241,12 @@ class Twin:
 
     def check(self):
         """Compare the row and the ledger with the model."""
-        row, was = self.read(), self.row
+        self.compare(self.read(), effects_in(self.bench.alias)[self.bench.pk])
+
+    def compare(self, row, effects):
+        was = self.row
         assert wrong_with(self.model) is None
-        assert self.effects() == self.model.effects
+        assert effects == self.model.effects
         if self.model.status == GONE:
             assert row is None
             return
@@ -268,8 +281,3 @@ class Twin:
         if model.pausing:
             return now + 5 * SECOND * 2 ** (model.attempts - 1), now + 10 * SECOND * 2 ** (model.attempts - 1)
         return self.bench.job.due_at, self.bench.job.due_at
-
-    def effects(self):
-        entries = Ledger.objects.using(self.bench.alias).order_by("pk").values_list("entry", flat=True)
-        ours = (entry.split() for entry in entries)
-        return tuple(int(attempt) for pk, attempt in ours if int(pk) == self.bench.pk)
