@@ -10,7 +10,7 @@ import pytest
 
 from tests.model.bench import Bench, Twin
 from tests.model.clock import clock_in_hand
-from tests.model.job import END, RULES
+from tests.model.job import END, MOVES, RULES
 from tests.model.search import search
 
 ATTEMPTS = (1, 2, 3)
@@ -28,14 +28,20 @@ def test_nothing_that_can_happen_to_a_job_harms_it_and_it_can_always_end(max_att
     found = search(max_attempts)
 
     assert found.wrong is None, str(found)
-    assert found.states > 100
+
+
+def test_the_search_makes_every_move_and_comes_to_every_end():
+    found = search(max(ATTEMPTS))
+
+    assert set(found.moves) == set(MOVES)
+    assert {job.status for job in found.states} >= END
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_without_a_rule_harm_is_found(rule):
     found, _ = harm_without(rule)
 
-    assert found.wrong, f"nothing goes wrong without {rule!r}: it is not needed, or the model does not see why"
+    assert found.wrong, f"no harm is done without the rule that {rule}"
 
 
 @pytest.fixture
@@ -49,6 +55,7 @@ def hand():
 def test_the_shortest_way_to_harm_does_none_to_a_real_job(alias, rule, hand):
     found, max_attempts = harm_without(rule)
     twin = Twin(Bench.scheduled(alias, hand, max_attempts))
+    print(found)
 
     for name, arguments in found.trace:
         twin.make(name, *arguments)

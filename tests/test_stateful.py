@@ -5,6 +5,7 @@ model in ``tests.model.job`` says. ``TEST_STATEFUL_EXAMPLES=2000`` searches long
 """
 
 import os
+import sys
 from contextlib import suppress
 from datetime import timedelta
 
@@ -75,9 +76,9 @@ class Broker:
         self.tried, self.fault, self.fails_at = [], fault, at
 
     def publish(self, job):
-        number = len(self.tried)
+        fails = self.fault and len(self.tried) == self.fails_at
+        error, taken = FAULTS[self.fault] if fails else (None, True)
         self.tried.append(job.pk)
-        error, taken = FAULTS[self.fault] if self.fault and number == self.fails_at else (None, True)
         if taken:
             self.messages.append((job.pk, job.attempts))
         if error:
@@ -105,7 +106,9 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         try:
-            self.let_all_end()
+            # What has gone wrong already is to be told as it is.
+            if sys.exc_info()[0] is None:
+                self.let_all_end()
         finally:
             self.held.__exit__(None, None, None)
 

@@ -4,3 +4,8 @@
 functions and a clock that the test turns. An arrow that the package learns is one more move in ``job`` and one more
 method of the same name in ``bench``.
 """
+
+import pytest
+
+# So that what fails in here is shown as it is in a test.
+pytest.register_assert_rewrite("tests.model.bench")
