@@ -110,6 +110,10 @@ PASS_OVER = {take, start, renew, recover_all}
 IN_ANY_TRANSACTION = {complete, move, raise_priority, cancel, delete}
 
 
+#: Of two of these, whether the same twice or not, one wins at most.
+ONE_WINNER = ({lease, take}, {start, expire, cancel}, {complete, fail, try_again, recover_all})
+
+
 class Row:
     """A row, and two processes that have read it."""
 
@@ -163,6 +167,10 @@ def orders(first, second, rolled_back):
     return [[one, other], [other, one], *([[one]] if second in PASS_OVER else [])]
 
 
+def two_winners(first, second, came_out):
+    return any({first, second} <= group for group in ONE_WINNER) and sum(came_out[:2]) > 1
+
+
 @pytest.fixture
 def new_row(alias, settings):
     """Makes rows that are the same each time, on a clock that stands still."""
@@ -197,6 +205,7 @@ def test_two_changes_at_a_time_are_as_one_after_the_other(alias, new_row, pool, 
     strange = {}
     for first, second in product(ARROWS[what], repeat=2):
         came_out = overlapping(new_row(what), first, second, pool, rolled_back)
-        if came_out not in [after(*changes) for changes in orders(first, second, rolled_back)]:
+        possible = [after(*changes) for changes in orders(first, second, rolled_back)]
+        if came_out not in possible or two_winners(first, second, came_out):
             strange[first.__name__, second.__name__] = came_out
     assert strange == {}
