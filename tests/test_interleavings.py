@@ -108,8 +108,6 @@ PASS_OVER = {take, start, renew, recover_all}
 #: Those that may be part of a transaction of a job or of the project, however long that is. The transactions of all
 #: others are over at once; on MariaDB, they may hold the neighbour of a row in an index as well.
 IN_ANY_TRANSACTION = {complete, move, raise_priority, cancel, delete}
-
-
 #: Of two of these, whether the same twice or not, one wins at most.
 ONE_WINNER = ({lease, take}, {start, expire, cancel}, {complete, fail, try_again, recover_all})
 

@@ -65,19 +65,22 @@ def test_the_shortest_way_to_harm_does_none_to_a_real_job(alias, rule, hand):
 
 
 def come_to_an_end(twin):
-    """Let time pass and everybody do their work; those who ran the job until now are dead."""
+    """Let time pass and everybody do their work, after all messages were lost and all processes have died."""
+    lose_all(twin)
     for _ in range(6 * twin.model.max_attempts):
         if twin.model.status in END:
             return
         for name in ("opens", "wakes", "recover", "claim"):
             twin.make(name)
             twin.check()
-        work(twin)
+        for message in twin.bench.messages:
+            twin.run(message, raises=False)
+            twin.check()
     raise AssertionError(f"the job did not end: {twin.row}")
 
 
-def work(twin):
-    twin.make("start", twin.model.attempts)
-    for name in ("call", "complete"):
-        twin.make(name, twin.model.attempts)
-    twin.check()
+def lose_all(twin):
+    for message in twin.model.messages:
+        twin.make("lose", message)
+    for attempt, _ in twin.model.runs:
+        twin.make("die", attempt)

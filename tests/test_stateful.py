@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
         twin.bench.move_slot(start, length)
         if twin.bench.job.time_slot_start != before:
             twin.follow("shift", twin.slot())
-        twin.rewritten |= twin.model.status == "scheduled"
+        twin.touched |= twin.model.status == "scheduled"
 
     @precondition(lambda self: len(self.alive) > 1)
     @rule(number=whom, name=st.sampled_from(["cancel", "cancel", "delete"]))

@@ -33,6 +33,8 @@ RULES = frozenset(
         "a completion checks the attempts",
         "a recorded error checks the status",
         "a recorded error checks the attempts",
+        "a renewal checks the status",
+        "a renewal checks the attempts",
         "what a job wrote is committed with its end",
         "a job that raised is tried again only with attempts left",
         "a lost run is tried again only with attempts left",
@@ -257,7 +259,10 @@ def die(job: Job, rules: frozenset[str], attempt: int) -> Job:
 
 @move(runs_in("started", "called"))
 def renew(job: Job, rules: frozenset[str], attempt: int) -> Job:
-    return job._replace(awake=False) if job.owned_by(attempt) and job.phase(attempt) else job
+    if job.status in END or not job.phase(attempt) or not job.takes("a renewal", attempt, rules):
+        return job
+    misdeeds = frozenset() if job.owned_by(attempt) else {"a run that had lost its row kept it from waking"}
+    return job._replace(awake=False, misdeeds=job.misdeeds | misdeeds)
 
 
 # -- people -----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ class Found(NamedTuple):
         steps = "\n".join(f"  {name}{arguments or '()'}" for name, arguments in self.trace)
         return f"After\n{steps}\n{self.wrong} ({len(self.states)} states looked at)"
 
+    __repr__ = __str__
+
 
 class Map:
     """The states that were reached, and how."""
