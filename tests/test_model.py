@@ -58,6 +58,8 @@ def test_the_shortest_way_to_harm_does_none_to_a_real_job(alias, rule, hand):
     print(found)
 
     for name, arguments in found.trace:
+        hand.advance_to(hand.now + 1)
+        twin.tell_time()
         twin.make(name, *arguments)
         twin.check()
 
