@@ -8,7 +8,7 @@ from collections import Counter
 
 from tqdm import tqdm
 
-from tests.chaos import plan, report
+from tests.chaos import oracle, plan, report
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.stage import Stage
 from tests.chaos.storm import Storm, timeline
@@ -79,9 +79,11 @@ def run_storm(options, folder):
             beats=[stage.beat(f"beat{number}") for number in (1, 2)],
         )
         lead = 2 + len(tasks) / SCHEDULED_A_SECOND
-        jobs = stage.schedule(*tasks, lead=lead, progress=lambda chunks: tqdm(chunks, "schedule", leave=False))
+        jobs = stage.schedule(
+            *tasks, lead=lead, progress=lambda chunks: tqdm(chunks, "schedule", leave=False, disable=None)
+        )
         cancels = [(task.cancel, job) for task, job in zip(tasks, jobs, strict=True) if task.cancel is not None]
-        with tqdm(total=len(jobs), desc="jobs ended", unit="job") as bar:
+        with tqdm(total=len(jobs), desc="jobs ended", unit="job", disable=None) as bar:
             progress = Progress(bar)
             storm.rage(faults, cancels, progress)
             settled = storm.settle(options.limit, progress)
@@ -92,15 +94,24 @@ def run_scenario(options, folder):
     scenario = SCENARIOS[options.scenario]
     with Stage(folder, options.broker, **scenario.settings) as stage:
         print(f"{options.scenario}: {scenario.play.__doc__}")
-        scenario.play(stage)
+        missed = play(scenario, stage)
         stage.wait_for_ends(scenario.limit)
-        return tell(options.scenario, stage, Counter(), 0.0, *scenario.checks)
+        return tell(options.scenario, stage, Counter(), 0.0, scenario.checks, missed)
 
 
-def tell(seed, stage, tally, settled, *checks):
+def play(scenario, stage):
+    """Give what the scenario waited for in vain."""
+    try:
+        scenario.play(stage)
+    except AssertionError as error:
+        return [str(error)]
+    return []
+
+
+def tell(seed, stage, tally, settled, checks=(), missed=()):
     """Print the report; give the violations."""
     evidence = stage.evidence()
-    found = stage.violations(*checks)
+    found = [*missed, *oracle.violations(evidence, [*oracle.CHECKS, *checks])]
     print("\n".join(report.lines(seed, tally, evidence, found, settled)), flush=True)
     if found:
         stage.project.show_logs()

@@ -13,7 +13,6 @@ import redis
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from tests.chaos import oracle
 from tests.chaos.evidence import collect
 from tests.processes import Project, wait_until
 from tests.servers import PrivatePostgreSQL, PrivateRedis
@@ -183,9 +182,6 @@ class Stage:
 
     def evidence(self):
         return collect(self.planned, self.file)
-
-    def violations(self, *checks):
-        return list(oracle.violations(self.evidence(), [*oracle.CHECKS, *checks]))
 
 
 def set_up_django(database, settings):

@@ -4,11 +4,13 @@ import heapq
 import itertools
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
 
 import redis
+from tqdm import tqdm
 
 from tests.chaos.stage import ask, sleep_until
 
@@ -110,6 +112,7 @@ class Storm:
                 self.mourned.add(member.process.pid)
                 if member.process.pid not in self.killed:
                     self.tally["ends of their own"] += 1
+                    tqdm.write(f"{member.name} ended by itself, with {member.process.returncode}", file=sys.stderr)
                 self.agenda.after(self.rng.uniform(*AWAY), self.stage.restart, member)
 
     # -- faults ------------------------------------------------------------------------------------------------------
