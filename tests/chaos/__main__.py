@@ -18,16 +18,24 @@ from tests.services import available
 #: Jobs that are surely scheduled within a second, so that none is due before the run begins.
 SCHEDULED_A_SECOND = 200
 
+#: The exit code where servers are missing; 2 is that of wrong options.
+NOT_HERE = 3
+
 
 def main(arguments=None):
     options = parse(arguments)
-    servers = ["initdb", "pg_ctl", *(["redis-server"] if options.broker == "redis" else [])]
-    if not installed(*servers) or (options.broker == "rabbitmq" and not available("rabbitmq")):
-        print(f"Not run: it needs {' and '.join(servers)}, and RabbitMQ if that is the broker.", file=sys.stderr)
-        return 2
+    if not possible(options.broker):
+        print("Not run: it needs Linux, PostgreSQL's programs, and redis-server or a RabbitMQ.", file=sys.stderr)
+        return NOT_HERE
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         found = run_scenario(options, folder) if options.scenario else run_storm(options, folder)
     return 1 if found else 0
+
+
+def possible(broker):
+    """Whether the servers are here, and Linux, which tells the children of a process and ends them with it."""
+    with_broker = installed("redis-server") if broker == "redis" else available(broker)
+    return sys.platform == "linux" and installed("initdb", "pg_ctl") and with_broker
 
 
 def parse(arguments):
@@ -36,7 +44,7 @@ def parse(arguments):
         description=(
             "Run jobs on two beats and two workers while these, the broker and the database are killed, frozen and "
             "flushed at moments that the seed draws; then check, from witnesses that do not depend on the package, "
-            "that no job was lost, doubled, early or late. Exit code 1: something was violated; 2: servers are missing."
+            "that no job was lost, doubled, early or late. Exit code 1: something was violated; 3: servers are missing."
         ),
         epilog="A big run: python -m tests.chaos --jobs 10000 --seconds 650 --kills 200",
     )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from tests.processes import ROOT
 #: Longest time for one run, in seconds.
 LIMIT = 600
 
-STORM = ("--jobs", "300", "--seconds", "60", "--seed", "1", "--limit", "60")
+#: What a run says that found no violation.
+NOTHING = "nothing"
+
+STORM = ("--jobs", "250", "--seconds", "50", "--seed", "1", "--limit", "60")
 
 
 @dataclass(frozen=True)
@@ -98,51 +102,45 @@ BUGS = [
 def main(arguments=None):
     options = parse(arguments)
     bugs = [bug for bug in BUGS if options.only in bug.name]
-    print("Without a bug:")
-    alarms = [name for name in controls(bugs) if verdict(None, name) != "nothing"]
-    print("With a bug:")
-    missed = [
-        bug.name for bug in tqdm(bugs, "bugs", leave=False, disable=None) if verdict(bug, bug.scenario) == "nothing"
-    ]
-    print(f"{len(bugs) - len(missed)} of {len(bugs)} bugs caught; {len(alarms)} false alarms.")
-    return 1 if missed or alarms else 0
+    for bug in bugs:
+        planted(bug, (ROOT / "django_future_celery" / bug.file).read_text())
+    controls = [(None, scenario) for scenario in dict.fromkeys(bug.scenario for bug in bugs)]
+    with ThreadPoolExecutor(options.parallel) as pool:
+        runs = [pool.submit(verdict, *run) for run in [*controls, *((bug, bug.scenario) for bug in bugs)]]
+        found = [run.result() for run in tqdm(runs, "runs", leave=False, disable=None)]
+    alarms = sum(each != NOTHING for each in found[: len(controls)])
+    caught = sum(each != NOTHING for each in found[len(controls) :])
+    print(f"{caught} of {len(bugs)} bugs caught; {alarms} false alarms in {len(controls)} controls.")
+    return 0 if caught == len(bugs) and not alarms else 1
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.planted", description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="only the bugs with this in their name")
+    parser.add_argument("--parallel", type=int, default=2, help="runs at a time (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
-def controls(bugs):
-    """The scenarios that the bugs use, each once."""
-    return tqdm(list(dict.fromkeys(bug.scenario for bug in bugs)), "controls", leave=False, disable=None)
-
-
 def verdict(bug, scenario):
-    """Run the scenario on a copy of the package, tell and give the first violation that was found."""
+    """Run the scenario on a copy of the package; tell and give the first violation that was found."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
-        copy(Path(folder))
+        for name in ("django_future_celery", "tests"):
+            shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
         if bug:
-            plant(bug, Path(folder) / "django_future_celery" / bug.file)
+            path = Path(folder) / "django_future_celery" / bug.file
+            path.write_text(planted(bug, path.read_text()))
         found = first_violation(chaos(scenario, folder))
-    tqdm.write(f"  {bug.name if bug else 'control':<50}{scenario or 'storm':<10}{found}", file=sys.stdout)
+    tqdm.write(f"{bug.name if bug else '(no bug)':<54}{scenario or 'storm':<10}{found}", file=sys.stdout)
     return found
 
 
-def copy(folder):
-    for name in ("django_future_celery", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def plant(bug, path):
-    """Replace the text, which must be there once."""
-    text = path.read_text()
+def planted(bug, text):
+    """Give the text of the file with the bug in it; what the bug replaces must be there once."""
     if text.count(bug.old) != 1:
         raise SystemExit(f"{bug.name!r}: this bug no longer fits the code; {bug.file} has {bug.old!r} not just once.")
     changed = text.replace(bug.old, bug.new)
-    compile(changed, path, "exec")
-    path.write_text(changed)
+    compile(changed, bug.file, "exec")
+    return changed
 
 
 def chaos(scenario, folder):
@@ -164,9 +162,9 @@ def chaos(scenario, folder):
 
 
 def first_violation(output):
-    """Give the line below the number of violations; "nothing" if that is 0."""
+    """Give the line below the number of violations."""
     number, _, rest = output.rpartition("\nviolations")[2].lstrip().partition("\n")
-    return "nothing" if number == "0" else rest.partition("\n")[0].strip()
+    return NOTHING if number == "0" else rest.partition("\n")[0].strip()
 
 
 if __name__ == "__main__":

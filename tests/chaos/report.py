@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.chaos.oracle import at_most_once_is_at_most_once, complete_jobs_wrote_once_in_their_last_attempt
+from tests.chaos.oracle import at_most_once_is_at_most_once, no_attempt_starts_twice
 
 #: Violations that are shown in full.
 SHOWN = 20
@@ -36,8 +36,13 @@ def lines(seed, tally, evidence, violations, settled):
 
 
 def doubled(evidence):
-    """Jobs that ran or wrote more often than they may."""
-    return [*at_most_once_is_at_most_once(evidence), *complete_jobs_wrote_once_in_their_last_attempt(evidence)]
+    """What ran or wrote more often than it may."""
+    written = Counter(job for job, _ in evidence.entries)
+    return [
+        *at_most_once_is_at_most_once(evidence),
+        *no_attempt_starts_twice(evidence),
+        *(job for job, times in written.items() if times > 1),
+    ]
 
 
 def worst_delay(evidence):
