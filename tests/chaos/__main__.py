@@ -16,7 +16,7 @@ from tests.servers import installed
 from tests.services import available
 
 #: Jobs that are surely scheduled within a second, so that none is due before the run begins.
-SCHEDULED_A_SECOND = 200
+SCHEDULED_A_SECOND = 400
 
 #: The exit code where servers are missing; 2 is that of wrong options.
 NOT_HERE = 3

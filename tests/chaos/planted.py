@@ -20,7 +20,7 @@ LIMIT = 600
 #: What a run says that found no violation.
 NOTHING = "nothing"
 
-STORM = ("--jobs", "250", "--seconds", "50", "--seed", "1", "--limit", "60")
+STORM = ("--jobs", "200", "--seconds", "60", "--kills", "40", "--seed", "1")
 
 
 @dataclass(frozen=True)

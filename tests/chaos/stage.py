@@ -113,7 +113,7 @@ class Stage:
     # -- beats and workers -------------------------------------------------------------------------------------------
 
     def worker(self, name="worker"):
-        return self.join(name, lambda: self.project.worker("--prefetch-multiplier=4", name=name))
+        return self.join(name, lambda: self.project.worker(name=name))
 
     def beat(self, name="beat"):
         # A killed beat leaves its file, with the id of a process that may be another one by now.
