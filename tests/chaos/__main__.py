@@ -46,7 +46,7 @@ def parse(arguments):
             "flushed at moments that the seed draws; then check, from witnesses that do not depend on the package, "
             "that no job was lost, doubled, early or late. Exit code 1: something was violated; 3: servers are missing."
         ),
-        epilog="A big run: python -m tests.chaos --jobs 10000 --seconds 650 --kills 200",
+        epilog="A big run: python -m tests.chaos --jobs 10000 --seconds 800 --kills 200",
     )
     parser.add_argument("--jobs", type=int, default=400, help="how many jobs become due (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="length of the storm (default: %(default)s)")

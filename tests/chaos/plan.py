@@ -11,7 +11,7 @@ KINDS = ["once", "once", "again", "again", "raises", "slot"]
 LONG = [1.5, 2.0, 2.5, 5.0]
 
 #: Long jobs a second; more would keep the four processes from all others.
-MOST_LONG = 0.4
+MOST_LONG = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Task:
 
 def tasks(rng, number, seconds):
     """Draw ``number`` tasks that become due within ``seconds``."""
-    long_share = min(0.08, MOST_LONG * seconds / number)
+    long_share = min(0.15, MOST_LONG * seconds / number)
     return [draw(rng, KINDS[each % len(KINDS)], rng.uniform(0, seconds), long_share) for each in range(number)]
 
 
