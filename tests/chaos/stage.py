@@ -40,14 +40,33 @@ APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_future_cel
 CHUNK = 200
 
 
+#: What a worker and a beat write to their logs once they do their work.
+READY = (b" ready.", b"beat: Starting")
+
+
 class Member:
     """A worker or a beat, and whatever process does its work at the moment."""
 
-    def __init__(self, name, start):
+    def __init__(self, name, start, log):
         self.name = name
         self.start = start
-        self.process = start()
+        self.log = log
+        self.begin()
+
+    def begin(self):
+        self.logged = self.log.stat().st_size if self.log.exists() else 0
+        self.process = self.start()
         self.frozen = False
+
+    @property
+    def ready(self):
+        """Whether it has come so far that it does its work."""
+        if not self.alive:
+            return False
+        with self.log.open("rb") as log:
+            log.seek(self.logged)
+            written = log.read()
+            return any(sign in written for sign in READY)
 
     @property
     def alive(self):
@@ -123,15 +142,14 @@ class Stage:
         return self.join(name, lambda: self.project.beat(*options, name=name))
 
     def join(self, name, start):
-        self.members.append(Member(name, start))
+        self.members.append(Member(name, start, self.folder / f"{name}.log"))
         return self.members[-1]
 
     def restart(self, member):
         """Start the member again; what is left of it is ended first, as a supervisor does."""
         self.project.stop(member.process)
         self.project.processes.remove(member.process)
-        member.frozen = False
-        member.process = member.start()
+        member.begin()
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 

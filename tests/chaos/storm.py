@@ -132,15 +132,16 @@ class Storm:
         return self.kill_one_of(self.beats)
 
     def kill_one_of(self, members):
-        alive = [member for member in members if member.alive]
-        if alive:
-            process = self.rng.choice(alive).process
+        # Not while it starts: on a slow machine all would start for ever, and none would be hit at its work.
+        ready = [member for member in members if member.ready]
+        if ready:
+            process = self.rng.choice(ready).process
             self.killed.add(process.pid)
             process.kill()
-        return bool(alive)
+        return bool(ready)
 
     def kill_child(self):
-        children = [child for worker in self.workers if worker.alive for child in worker.children()]
+        children = [child for worker in self.workers if worker.ready for child in worker.children()]
         with suppress(ProcessLookupError):
             if children:
                 os.kill(self.rng.choice(children), signal.SIGKILL)
@@ -149,7 +150,7 @@ class Storm:
 
     def freeze_worker(self):
         """Stop a worker with its children, and wake it when its leases are over."""
-        ready = [worker for worker in self.workers if worker.alive and not worker.frozen and worker.children()]
+        ready = [worker for worker in self.workers if worker.ready and not worker.frozen]
         if ready:
             worker = self.rng.choice(ready)
             worker.freeze()
