@@ -18,7 +18,7 @@ from tests.chaos.stage import ask, sleep_until
 KILLS = ["kill worker", "kill child", "kill child", "kill beat"]
 
 #: The other faults, each with how many of them come with a hundred kills.
-OTHERS = {"freeze worker": 20, "flush": 15, "restart redis": 15, "pause redis": 15, "restart postgresql": 12}
+OTHERS = {"freeze worker": 20, "flush": 8, "restart redis": 8, "pause redis": 8, "restart postgresql": 8}
 OF_REDIS = {"restart redis", "pause redis"}
 
 #: Seconds that a worker is frozen: longer than the lease of its runs.
