@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tests.processes import ROOT
 
 #: Longest time for one run, in seconds.
-LIMIT = 600
+LIMIT = 1200
 
 #: What a run says that found no violation.
 NOTHING = "nothing"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -14,6 +13,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from tests.chaos.evidence import collect
+from tests.chaos.members import Member
 from tests.processes import Project, wait_until
 from tests.servers import PrivatePostgreSQL, PrivateRedis
 from tests.services import URLS
@@ -38,57 +38,6 @@ APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_future_cel
 
 #: Jobs inserted by one transaction.
 CHUNK = 200
-
-
-#: What a worker and a beat write to their logs once they do their work.
-READY = (b" ready.", b"beat: Starting")
-
-
-class Member:
-    """A worker or a beat, and whatever process does its work at the moment."""
-
-    def __init__(self, name, start, log):
-        self.name = name
-        self.start = start
-        self.log = log
-        self.begin()
-
-    def begin(self):
-        self.logged = self.log.stat().st_size if self.log.exists() else 0
-        self.process = self.start()
-        self.frozen = False
-
-    @property
-    def ready(self):
-        """Whether it has come so far that it does its work."""
-        if not self.alive:
-            return False
-        with self.log.open("rb") as log:
-            log.seek(self.logged)
-            written = log.read()
-            return any(sign in written for sign in READY)
-
-    @property
-    def alive(self):
-        return self.process.poll() is None
-
-    def freeze(self):
-        self.frozen = True
-        os.killpg(self.process.pid, signal.SIGSTOP)
-
-    def thaw(self, process=None):
-        """Wake ``process``, which may have been replaced meanwhile; None: the one of now."""
-        if process in (None, self.process):
-            self.frozen = False
-        with suppress(ProcessLookupError):
-            os.killpg((process or self.process).pid, signal.SIGCONT)
-
-    def children(self):
-        """The ids of the processes that a worker runs jobs in."""
-        files = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        with suppress(OSError):
-            return sorted(int(child) for file in files for child in file.read_text().split())
-        return []
 
 
 class Stage:

@@ -17,7 +17,7 @@ from tests.processes import ROOT
 def chaos(*options):
     """Run it as a command, for its servers and its Django are not those of this process."""
     command = [sys.executable, "-m", "tests.chaos", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     print(done.stdout, done.stderr)
     if done.returncode == NOT_HERE:
         pytest.skip(done.stderr)
