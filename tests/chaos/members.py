@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,17 +22,20 @@ class Member:
     def begin(self):
         self.logged = self.log.stat().st_size if self.log.exists() else 0
         self.process = self.start()
+        self.ready = None
         self.frozen = False
 
-    @property
-    def ready(self):
-        """Whether it has come so far that it does its work."""
-        if not self.alive:
-            return False
+    def at_work(self, seconds):
+        """Whether it has done its work for so long."""
+        if self.alive and self.ready is None and self.says_so():
+            self.ready = time.monotonic()
+        return self.alive and self.ready is not None and time.monotonic() >= self.ready + seconds
+
+    def says_so(self):
         with self.log.open("rb") as log:
             log.seek(self.logged)
             written = log.read()
-            return any(sign in written for sign in READY)
+        return any(sign in written for sign in READY)
 
     @property
     def alive(self):

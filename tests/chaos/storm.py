@@ -27,6 +27,8 @@ FREEZE = (5.0, 8.0)
 PAUSE = 2.5
 #: Seconds until what was killed or stopped is started again.
 AWAY = (0.2, 1.5)
+#: Seconds of work before a member may be hit.
+AT_WORK = 2.0
 #: Seconds until a fault that found nothing to hit is tried again.
 LATER = 0.5
 
@@ -96,6 +98,7 @@ class Storm:
         return took
 
     def step(self, progress):
+        self.at_work(self.stage.members)
         self.agenda.run_due()
         self.supervise()
         progress(self)
@@ -124,6 +127,10 @@ class Storm:
         else:
             self.agenda.after(LATER, self.strike, name)
 
+    def at_work(self, members):
+        # On a slow machine all would else be killed while they start, and none would be hit at its work.
+        return [member for member in members if member.at_work(AT_WORK)]
+
     def kill_worker(self):
         """Kill the parent; the kernel takes its children along."""
         return self.kill_one_of(self.workers)
@@ -132,16 +139,14 @@ class Storm:
         return self.kill_one_of(self.beats)
 
     def kill_one_of(self, members):
-        # Not while it starts: on a slow machine all would start for ever, and none would be hit at its work.
-        ready = [member for member in members if member.ready]
-        if ready:
-            process = self.rng.choice(ready).process
+        if busy := self.at_work(members):
+            process = self.rng.choice(busy).process
             self.killed.add(process.pid)
             process.kill()
-        return bool(ready)
+        return bool(busy)
 
     def kill_child(self):
-        children = [child for worker in self.workers if worker.ready for child in worker.children()]
+        children = [child for worker in self.at_work(self.workers) for child in worker.children()]
         with suppress(ProcessLookupError):
             if children:
                 os.kill(self.rng.choice(children), signal.SIGKILL)
@@ -150,12 +155,12 @@ class Storm:
 
     def freeze_worker(self):
         """Stop a worker with its children, and wake it when its leases are over."""
-        ready = [worker for worker in self.workers if worker.ready and not worker.frozen]
-        if ready:
-            worker = self.rng.choice(ready)
+        busy = [worker for worker in self.at_work(self.workers) if not worker.frozen]
+        if busy:
+            worker = self.rng.choice(busy)
             worker.freeze()
             self.agenda.after(self.rng.uniform(*FREEZE), worker.thaw, worker.process)
-        return bool(ready)
+        return bool(busy)
 
     def flush(self):
         with suppress(redis.RedisError, OSError):
