@@ -65,7 +65,7 @@ def parse(arguments):
     parser.add_argument(
         "--limit",
         type=float,
-        default=120,
+        default=180,
         help="seconds for the last jobs to end after the storm (default: %(default)s)",
     )
     parser.add_argument("--scenario", choices=SCENARIOS, help="instead of the storm: one fault, at its worst moment")

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from django_future_celery.states import END_STATES
+from tests.chaos.evidence import END_STATES
 
 #: Seconds between the moment at which a slot was checked and the callable's first line: a process may be frozen there.
 SLACK = 15.0

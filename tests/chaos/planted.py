@@ -20,6 +20,7 @@ LIMIT = 1200
 #: What a run says that found no violation.
 NOTHING = "nothing"
 
+#: What the storm needs to find what is planted for it.
 STORM = ("--jobs", "200", "--seconds", "40", "--seed", "1", "--limit", "120")
 
 
@@ -158,7 +159,7 @@ def chaos(scenario, folder):
 
 def first_violation(output):
     """Give the line below the number of violations."""
-    number, _, rest = output.rpartition("\nviolations")[2].lstrip().partition("\n")
+    number, _, rest = output.partition("\nviolations")[2].lstrip().partition("\n")
     return NOTHING if number == "0" else rest.partition("\n")[0].strip()
 
 
