@@ -1,8 +1,5 @@
 """The beat scheduler: beside periodic tasks, through outages, and what stands in for it."""
 
-import shutil
-import socket
-import subprocess
 import time
 
 import pytest
@@ -11,7 +8,7 @@ from django_future_celery import schedule_job
 from django_future_celery.models import ScheduledJob
 from tests.processes import wait_until
 from tests.proxy import Proxy
-from tests.services import required
+from tests.servers import PrivateRedis, installed
 from tests.shop.models import Ledger
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
@@ -93,8 +90,7 @@ def test_beat_outlives_its_database(project):
 
 def test_beat_outlives_its_broker(project, tmp_path):
     """While Redis is down nothing is lost; when it is back, the waiting jobs run."""
-    if shutil.which("redis-server") is None:
-        required("redis-server")
+    if not installed("redis-server"):
         pytest.skip("no redis-server to start and stop")
     redis = PrivateRedis(tmp_path)
     try:
@@ -110,30 +106,6 @@ def test_beat_outlives_its_broker(project, tmp_path):
         assert wait_for(first).attempts == wait_for(second).attempts == 1
     finally:
         redis.stop()
-
-
-class PrivateRedis:
-    def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.folder = folder
-        self.process = None
-
-    def start(self):
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-        self.process = subprocess.Popen([*command, str(self.folder)], stdout=subprocess.DEVNULL)
-        wait_until(self.answers, what="the start of Redis")
-
-    def answers(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(10)
 
 
 def test_a_job_starts_at_its_instant_and_not_at_the_next_poll(project):

@@ -1,0 +1,1 @@
+"""The jobs of the chaos test, and what bears witness of them."""
