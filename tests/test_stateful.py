@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_whatever_happens_the_rows_are_as_the_model_says_and_every_job_ends(alias, vendor, monkeypatch):
-    monkeypatch.setattr(sticky, "STICKY", set())
+    monkeypatch.setattr(sticky, "STICKY", {})
     enough = settings(
         # A server takes longer, and what it does in its own way is in the other tests.
         max_examples=EXAMPLES if vendor == "sqlite" else EXAMPLES // 2,
