@@ -98,7 +98,7 @@ class Storm:
         return took
 
     def step(self, progress):
-        self.at_work(self.stage.members)
+        self.at_work(self.stage.members)  # notes since when
         self.agenda.run_due()
         self.supervise()
         progress(self)
@@ -111,9 +111,9 @@ class Storm:
 
     def supervise(self):
         for member in self.stage.members:
-            if not member.alive and member.process.pid not in self.mourned:
-                self.mourned.add(member.process.pid)
-                if member.process.pid not in self.killed:
+            if not member.alive and member.process not in self.mourned:
+                self.mourned.add(member.process)
+                if member.process not in self.killed:
                     self.tally["ends of their own"] += 1
                     tqdm.write(f"{member.name} ended by itself, with {member.process.returncode}", file=sys.stderr)
                 self.agenda.after(self.rng.uniform(*AWAY), self.stage.restart, member)
@@ -141,7 +141,7 @@ class Storm:
     def kill_one_of(self, members):
         if busy := self.at_work(members):
             process = self.rng.choice(busy).process
-            self.killed.add(process.pid)
+            self.killed.add(process)
             process.kill()
         return bool(busy)
 
@@ -189,5 +189,5 @@ class Storm:
 
     def cancel(self, job):
         """Cancel the job if it still waits; asked again until the database answers."""
-        if ask(job.cancel) is None:
+        if ask(lambda: job.cancel() or True) is None:
             self.agenda.after(LATER, self.cancel, job)
