@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, F, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat
-from django.utils import timezone
 
 from django_future_celery.backoff import dispatch_patience, unknown_pause
-from django_future_celery.clock import SECOND, DatabaseClock, to_datetime, to_micros
+from django_future_celery.clock import SECOND, DatabaseClock, database_now, to_datetime, to_micros
 from django_future_celery.conf import settings
 from django_future_celery.states import END_STATES, Status
 
@@ -299,10 +298,11 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         Args:
             terminate: also have the processes of the runs killed, by Celery and at the next tick.
         """
+        asked = to_datetime(database_now(self.db))
         ended = {"error": CANCELLED, **ENDED, "status": Status.CANCELLED}
         # One statement, so that no row slips through between two; the status last: MySQL assigns in this order.
         return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING]).update(
-            cancel_requested_at=Coalesce("cancel_requested_at", Value(timezone.now(), DateTimeField())),
+            cancel_requested_at=Coalesce("cancel_requested_at", Value(asked, DateTimeField())),
             terminate=Q(status=Status.RUNNING) if terminate else F("terminate"),
             **{column: self.if_waiting(column, value) for column, value in ended.items()},
         )

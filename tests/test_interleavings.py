@@ -62,6 +62,10 @@ def start(rows, job, now):
     return rows.start(job.pk, job.attempts, worker="host:2", task_id="") is not None
 
 
+def wait_for_code(rows, job, now):
+    return rows.start(job.pk, job.attempts, worker="host:2", task_id="", missing=lambda job: "no code") is not None
+
+
 def expire(rows, job, now):
     return rows.filter(pk=job.pk).expire(to_datetime(now) + 24 * HOUR)
 
@@ -90,6 +94,14 @@ def try_again(rows, job, now):
     return rows.try_again(job, "Traceback", to_datetime(now), now + SECOND)
 
 
+def stop(rows, job, now):
+    return rows.stop(job, "Traceback", to_datetime(now))
+
+
+def give_back(rows, job, now):
+    return rows.give_back(job, "no code", now)
+
+
 def recover_all(rows, job, now):
     done = recover(rows.db, now)
     return done.failed + done.again
@@ -97,19 +109,19 @@ def recover_all(rows, job, now):
 
 #: What a row may be, and what may come to it then.
 ARROWS = {
-    "due": (lease, take, put_off, move, start, expire, cancel, delete, recover_all),
+    "due": (lease, take, put_off, move, start, wait_for_code, expire, cancel, delete, recover_all),
     "sent": (release, lease, take, put_off, raise_priority, start, cancel),
-    "lost": (renew, complete, fail, try_again, recover_all, delete, cancel, start, take),
-    "lost, with attempts left": (renew, complete, try_again, recover_all),
+    "lost": (renew, complete, fail, try_again, stop, give_back, recover_all, delete, cancel, start, take),
+    "lost, with attempts left": (renew, complete, try_again, stop, cancel, recover_all),
 }
 
 #: Those that pass over a row that somebody else holds, and find it again later.
-PASS_OVER = {take, start, renew, recover_all}
+PASS_OVER = {take, start, wait_for_code, renew, recover_all}
 #: Those that may be part of a transaction of a job or of the project, however long that is. The transactions of all
 #: others are over at once; on MariaDB, they may hold the neighbour of a row in an index as well.
 IN_ANY_TRANSACTION = {complete, move, raise_priority, cancel, delete}
 #: Of two of these, whether the same twice or not, one wins at most.
-ONE_WINNER = ({lease, take}, {start, expire, cancel}, {complete, fail, try_again, recover_all})
+ONE_WINNER = ({lease, take}, {start, expire}, {complete, fail, try_again, stop, give_back, recover_all})
 
 
 class Row:

@@ -240,6 +240,13 @@ class Machine(RuleBasedStateMachine):
         twin.make("start", attempts)
 
     @precondition(lambda self: self.broker.messages)
+    @rule(number=whom, keep=st.booleans())
+    def lack(self, number, keep):
+        """A worker of an older release takes the message."""
+        twin, attempts = self.take(number, keep)
+        twin.make("lack", attempts)
+
+    @precondition(lambda self: self.broker.messages)
     @rule(number=whom, keep=st.booleans(), raises=st.booleans())
     def run(self, number, keep, raises):
         twin, attempts = self.take(number, keep)

@@ -18,7 +18,7 @@ from tests.model.job import GONE, MOVES, RULES, Job, wrong_between, wrong_with
 from tests.shop.models import Ledger
 
 WEEK = timedelta(weeks=1)
-TIME = frozenset({"opens", "ends", "wakes"})
+TIME = frozenset({"opens", "closes", "ends", "wakes"})
 
 
 class Boom(Exception):
@@ -105,6 +105,9 @@ class Bench:
     def opens(self):
         self.hand.advance_to(self.job.due_at)
 
+    def closes(self):
+        self.hand.advance_to(to_micros(self.job.time_slot_end) - 1)
+
     def ends(self):
         self.hand.advance_to(to_micros(self.job.time_slot_end) + 1)
 
@@ -137,6 +140,10 @@ class Bench:
             self.runs[run.job.attempts] = run
 
     forge = start
+
+    def lack(self, message):
+        with patch.object(runner, "missing_code", return_value="no code"):
+            assert runner.start(self.pk, message, using=self.alias) is None
 
     def call(self, attempt):
         """Comes with what follows it: until then nobody sees what an open transaction wrote."""
@@ -212,6 +219,7 @@ class Twin:
         assert not wrong_between(before, self.model)
         self.moved |= self.model.row != before.row
         self.touched |= name == "renew" and self.model.owned_by(*arguments)
+        self.touched |= name == "lack" and before.status == "scheduled" and (before.attempts,) == arguments
 
     def would(self, name, *arguments):
         """Give the model as a move would leave it."""
@@ -240,7 +248,14 @@ class Twin:
     def slot(self):
         start, end = self.bench.job.time_slot_start, self.bench.job.time_slot_end
         now = to_datetime(self.bench.hand.now)
-        return "early" if now < start else "over" if end is not None and now > end else "open"
+        if now < start or end is None:
+            return "early" if now < start else "open"
+        return "over" if now > end else "closing" if now + self.pause() > end else "open"
+
+    def pause(self):
+        """How long the job waits after this attempt, or after the next one if none is on its way."""
+        doublings = self.model.attempts - (self.model.status == "running")
+        return timedelta(seconds=10 * 2**doublings)
 
     def read(self):
         return self.bench.rows.filter(pk=self.bench.pk).values().first()
@@ -284,6 +299,8 @@ class Twin:
             return None, None
         if model.sent:
             return now + 60 * SECOND, now + 32 * 60 * SECOND
+        if model.unknown:
+            return now + 5 * SECOND, now + 300 * SECOND
         if model.pausing:
-            return now + 5 * SECOND * 2 ** (model.attempts - 1), now + 10 * SECOND * 2 ** (model.attempts - 1)
+            return (now + 10 * SECOND * 2 ** (model.attempts - 1),) * 2
         return self.bench.job.due_at, self.bench.job.due_at

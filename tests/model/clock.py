@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from django_future_celery import clock
+from django_future_celery import backoff, clock
 from django_future_celery.clock import SECOND
 from django_future_celery.runner import Run
 
@@ -25,7 +25,7 @@ class Hand:
 
 @contextmanager
 def clock_in_hand() -> Iterator[Hand]:
-    """Have every database tell the time that the hand shows, and runs count from it."""
+    """Have every database tell the time that the hand shows, and runs count from it; pauses are as long as may be."""
     hand = Hand()
 
     def tell(function: clock.DatabaseClock, compiler: object, connection: object, **extra: object) -> object:
@@ -37,4 +37,5 @@ def clock_in_hand() -> Iterator[Hand]:
         # SQLite has the host's clock.
         stack.enter_context(patch.object(clock, "time", SimpleNamespace(time_ns=lambda: hand.now * 1000)))
         stack.enter_context(patch.object(Run, "now", lambda run: hand.now))
+        stack.enter_context(patch.object(backoff, "random", SimpleNamespace(uniform=max)))
         yield hand

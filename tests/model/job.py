@@ -17,6 +17,8 @@ SCHEDULED, RUNNING, COMPLETE, FAILED, EXPIRED, CANCELLED = (
     "expired",
     "cancelled",
 )
+#: A job may start, whether or not there is time for another attempt.
+OPEN = ("open", "closing")
 #: The row was deleted.
 GONE = "gone"
 END = frozenset({COMPLETE, FAILED, EXPIRED, CANCELLED, GONE})
@@ -42,6 +44,7 @@ RULES = frozenset(
         "a lost message is sent again",
         "a job that was started does not expire",
         "a cancel checks the status",
+        "a run that was asked to stop is not tried again",
     }
 )
 
@@ -54,6 +57,9 @@ class Job(NamedTuple):
     slot: str = "early"
     awake: bool = False
     sent: bool = False
+    #: Whether it waits for a worker that has its code, and whether its run was asked to stop.
+    unknown: bool = False
+    asked: bool = False
     # The attempts that the messages on their way carry; (attempts, phase) of each process that runs the job.
     messages: frozenset[int] = frozenset()
     runs: frozenset[tuple[int, str]] = frozenset()
@@ -71,8 +77,10 @@ class Job(NamedTuple):
         expires = self.attempts == 0 or "a job that was started does not expire" not in rules
         return self.ended(EXPIRED if expires else FAILED)
 
-    def after_attempt(self, attempts_left: bool) -> "Job":
-        if attempts_left:
+    def after_attempt(self, attempts_left: bool, rules: frozenset[str]) -> "Job":
+        if self.asked and "a run that was asked to stop is not tried again" in rules:
+            return self.ended(CANCELLED)
+        if attempts_left and self.slot not in ("closing", "over"):
             return self._replace(status=SCHEDULED, awake=False, pausing=True)
         return self.ended(FAILED)
 
@@ -95,7 +103,7 @@ class Job(NamedTuple):
 
     @property
     def row(self) -> tuple[Any, ...]:
-        return self.status, self.attempts, self.slot, self.awake, self.sent
+        return self.status, self.attempts, self.slot, self.awake, self.sent, self.unknown, self.asked
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,12 @@ def opens(job: Job, rules: frozenset[str]) -> Job:
 
 
 @move(lambda job: once(job.slot == "open"))
+def closes(job: Job, rules: frozenset[str]) -> Job:
+    """From here on the slot will be over before the pause to a next attempt is."""
+    return job._replace(slot="closing")
+
+
+@move(lambda job: once(job.slot in OPEN))
 def ends(job: Job, rules: frozenset[str]) -> Job:
     return job._replace(slot="over")
 
@@ -173,7 +187,7 @@ def recover(job: Job, rules: frozenset[str]) -> Job:
     if job.status != RUNNING or not job.awake or "a lost run is found" not in rules:
         return job
     limited = "a lost run is tried again only with attempts left" in rules
-    return job.after_attempt(job.attempts < job.max_attempts or not limited)
+    return job.after_attempt(job.attempts < job.max_attempts or not limited, rules)
 
 
 @move(lambda job: [(each,) for each in job.messages])
@@ -207,9 +221,21 @@ def forge(job: Job, rules: frozenset[str], message: int) -> Job:
     return started(job, job.attempts + ("a start is counted" in rules))
 
 
+@move(lambda job: [(each,) for each in job.messages])
+def lack(job: Job, rules: frozenset[str], message: int) -> Job:
+    """Deliver a message to a worker that does not have the code."""
+    if job.status != SCHEDULED or job.attempts != message or job.slot == "early":
+        return job
+    if job.slot == "over":
+        return job.overdue(rules)
+    return job._replace(awake=False, sent=False, unknown=True)
+
+
 def started(job: Job, attempt: int) -> Job:
-    misdeeds = job.misdeeds if job.slot == "open" else job.misdeeds | {f"it was started while its slot was {job.slot}"}
-    row = {"status": RUNNING, "attempts": attempt, "awake": False, "sent": False, "pausing": False}
+    misdeeds = job.misdeeds if job.slot in OPEN else job.misdeeds | {f"it was started while its slot was {job.slot}"}
+    if job.asked:
+        misdeeds |= {"it was started although it was to stop"}
+    row = {"status": RUNNING, "attempts": attempt, "awake": False, "sent": False, "unknown": False, "pausing": False}
     return job._replace(**row, starts=job.starts + 1, misdeeds=misdeeds).with_run(attempt, "started")
 
 
@@ -248,7 +274,7 @@ def record(job: Job, rules: frozenset[str], attempt: int) -> Job:
     if job.status == GONE or not job.takes("a recorded error", attempt, rules):
         return after
     limited = "a job that raised is tried again only with attempts left" in rules
-    return after.after_attempt(attempt < job.max_attempts or not limited)
+    return after.after_attempt(attempt < job.max_attempts or not limited, rules)
 
 
 @move(runs_in("started", "called", "raised"))
@@ -270,7 +296,9 @@ def renew(job: Job, rules: frozenset[str], attempt: int) -> Job:
 
 @move(lambda job: once(job.status != GONE))
 def cancel(job: Job, rules: frozenset[str]) -> Job:
-    return job.ended(CANCELLED) if job.status == SCHEDULED or "a cancel checks the status" not in rules else job
+    if job.status == SCHEDULED or "a cancel checks the status" not in rules:
+        return job.ended(CANCELLED)
+    return job._replace(asked=True) if job.status == RUNNING else job
 
 
 @move(lambda job: [("early",), ("open",)] if job.status == SCHEDULED else [])
@@ -278,7 +306,7 @@ def shift(job: Job, rules: frozenset[str], slot: str) -> Job:
     """Somebody moves the slot of a job that waits."""
     if job.status != SCHEDULED:
         return job
-    return job._replace(slot=slot, awake=slot == "open", sent=False, pausing=False)
+    return job._replace(slot=slot, awake=slot != "early", sent=False, pausing=False, unknown=False)
 
 
 @move(lambda job: once(job.status != GONE))
