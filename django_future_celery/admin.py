@@ -40,7 +40,7 @@ PHASES = {
 }
 
 #: Columns that may hold many kilobytes, which no list shows.
-LONG_COLUMNS = ("args_text", "kwargs_text", "return_value", "error")
+LONG_COLUMNS = ("args_text", "kwargs_text", "return_value", "error", "failures")
 
 #: An action tells so many errors one by one, and of the others only the number.
 MOST_ERRORS = 10
@@ -297,7 +297,7 @@ class ScheduledJobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("earlier attempts"))
     def earlier_attempts(self, job: ScheduledJob) -> str:
-        shown = format_html_join("", "{}", ((describe_attempt(each, job),) for each in job.failed_attempts.all()))
+        shown = format_html_join("", "{}", ((describe_attempt(each, job),) for each in job.failed_attempts))
         return shown or self.get_empty_value_display()
 
     # -- actions ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
@@ -17,10 +18,21 @@ from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.states import END_STATES, Status
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
 #: What may change while a job waits. All else is settled at the insert, or is moved by querysets.py alone.
 EDITABLE = ("time_slot_start", "time_slot_end", "priority", "queue")
+
+
+class FailedAttempt(NamedTuple):
+    """An attempt that did not succeed, of a job that was tried again. The last attempt is on the job itself."""
+
+    number: int
+    execution_start: datetime
+    execution_end: datetime
+    worker: str
+    task_id: str
+    error: str
 
 
 class WakeField(models.BigIntegerField):  # type: ignore[type-arg]
@@ -87,6 +99,8 @@ class ScheduledJob(models.Model):
     #: NULL until the job returned something other than None.
     return_value = models.TextField(_("result"), null=True, editable=False)  # noqa: DJ001
     error = models.TextField(_("error"), default="", editable=False)
+    #: The attempts before the last one, as try_again() of querysets.py writes them; NULL without any.
+    failures = models.JSONField(_("failed attempts"), null=True, editable=False)
 
     objects: ClassVar[Any] = ScheduledJobQuerySet.as_manager()
 
@@ -153,6 +167,16 @@ class ScheduledJob(models.Model):
     def kwargs(self) -> dict[str, Any]:
         value: dict[str, Any] = serializers.loads(self.kwargs_text, bind=self.binding("kwargs"))
         return value
+
+    @property
+    def failed_attempts(self) -> list[FailedAttempt]:
+        """The attempts that failed before the last one, the oldest first."""
+        return [
+            FailedAttempt(
+                **each | {name: datetime.fromisoformat(each[name]) for name in ("execution_start", "execution_end")}
+            )
+            for each in self.failures or ()
+        ]
 
     @property
     def due_at(self) -> int:
@@ -224,32 +248,6 @@ class ScheduledJob(models.Model):
     def _row(self) -> ScheduledJobQuerySet:
         row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
         return row
-
-
-class FailedAttempt(models.Model):
-    """An attempt that did not succeed, of a job that was tried again. What the last attempt did is on the job's row."""
-
-    id = models.BigAutoField(primary_key=True)
-    job = models.ForeignKey(
-        ScheduledJob, verbose_name=_("job"), on_delete=models.CASCADE, related_name="failed_attempts", db_index=False
-    )
-    number = models.PositiveSmallIntegerField(_("attempt"))
-    execution_start = models.DateTimeField(_("started at"))
-    execution_end = models.DateTimeField(_("ended at"))
-    worker = models.CharField(_("worker"), max_length=255)
-    task_id = models.CharField(_("Celery task"), max_length=255)
-    error = models.TextField(_("error"))
-
-    class Meta:
-        verbose_name = _("failed attempt")
-        verbose_name_plural = _("failed attempts")
-        ordering = ("number",)
-        constraints: ClassVar = [
-            models.UniqueConstraint(name="future_attempt_once", fields=["job", "number"]),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.job_id}, {self.number}"
 
 
 class BeatLease(models.Model):

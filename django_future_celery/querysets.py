@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: What every end state has in common: nobody waits for the row any more, and its unique key is free again.
 ENDED: Mapping[str, Any] = {"wake_at": None, "dispatched_at": None, "unique_key": None}
 
+#: So many failed attempts of a job are kept, the last ones.
+MOST_FAILURES = 100
+
 EXPIRED = "Expired: its slot was over before a worker could start it."
 NOT_TRIED_AGAIN = "Not tried again: its slot is over before the next attempt."
 CANCELLED = "Cancelled while it waited."
@@ -252,14 +255,17 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def try_again(self, job: ScheduledJob, error: str, ended: datetime, wake_at: int) -> bool:
         """Let the job wait for its next attempt; this one is kept."""
-        attempt = {"number": job.attempts, "execution_end": ended, "error": error}
-        attempt |= {name: getattr(job, name) for name in ("execution_start", "worker", "task_id")}
-        with transaction.atomic(using=self.db, savepoint=False):
-            changes = {"execution_end": ended, "error": error, "wake_at": wake_at}
-            won = _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **changes)
-            if won:
-                job.failed_attempts.db_manager(self.db).create(**attempt)
-        return won
+        attempt = {
+            "number": job.attempts,
+            "execution_start": job.execution_start and job.execution_start.isoformat(),
+            "execution_end": ended.isoformat(),
+            "worker": job.worker,
+            "task_id": job.task_id,
+            "error": error,
+        }
+        failures = [*(job.failures or ()), attempt][-MOST_FAILURES:]
+        changes = {"execution_end": ended, "error": error, "failures": failures, "wake_at": wake_at}
+        return _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **changes)
 
     def stop(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
         """End a run that was asked to stop, or stopped by itself, and did not complete."""

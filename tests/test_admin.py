@@ -468,10 +468,10 @@ def test_cancel_asks_what_runs_to_stop(admin_client, action, words, entry, kille
 
 def test_the_page_of_a_job_shows_its_earlier_attempts_as_text(admin_client):
     job = started_job(DB, max_attempts=3)
-    ScheduledJob.objects.try_again(job, HOSTILE, timezone.now(), 1)
+    ScheduledJob.objects.try_again(job, f"{HOSTILE} key=hunter2", timezone.now(), 1)
     text = text_of(admin_client.get(page_of(job)))
 
-    assert "Attempt 1, by host:1, from" in text
+    assert "Attempt 1, by host:1, from" in text and "hunter2" not in text
     assert escape(HOSTILE) in text and HOSTILE not in text
 
 

@@ -3,15 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError
 from django.utils import timezone
 
 from django_future_celery import Retry, job_options, run_jobs, schedule_job
 from django_future_celery.backoff import retry_pause
 from django_future_celery.clock import SECOND
 from django_future_celery.exceptions import InvalidOption, InvalidTime, InvalidTimeType
-from django_future_celery.models import FailedAttempt
-from django_future_celery.querysets import NOT_TRIED_AGAIN
+from django_future_celery.querysets import MOST_FAILURES, NOT_TRIED_AGAIN
 from django_future_celery.recovery import recover
 from django_future_celery.runner import finish, run_job, start
 from tests.factories import row_of
@@ -188,7 +186,8 @@ class TestHistory:
             run(job)
 
         row = row_of(job)
-        first, second = job.failed_attempts.all()
+        job.refresh_from_db()
+        first, second = job.failed_attempts
         assert (row["status"], row["error"]) == ("complete", "")
         assert (first.number, second.number) == (1, 2)
         assert "ValueError: attempt 1" in first.error and "ValueError: attempt 2" in second.error
@@ -200,13 +199,15 @@ class TestHistory:
         start(job.pk, 0, using=alias)
         recover(alias, now + HOUR)
 
-        assert job.failed_attempts.get().error.startswith("Worker lost")
+        job.refresh_from_db()
+        [attempt] = job.failed_attempts
+        assert attempt.error.startswith("Worker lost")
 
     def test_of_a_job_that_succeeds_at_once_is_empty_and_costs_nothing(self, alias):
         job = schedule_job("0s", f"{PATH}nothing", max_attempts=3, using=alias)
         run(job)
 
-        assert not FailedAttempt.objects.using(alias).exists()
+        assert row_of(job)["failures"] is None
 
     def test_is_not_written_by_a_run_that_lost_its_row(self, alias, rows, now):
         job = schedule_job("0s", f"{PATH}write_and_raise", max_attempts=3, using=alias)
@@ -214,25 +215,14 @@ class TestHistory:
         recover(alias, now + HOUR)
         finish(mine)
 
-        assert job.failed_attempts.count() == 1
+        assert len(row_of(job)["failures"]) == 1
 
-    def test_goes_with_its_job(self, alias, rows):
-        job = schedule_job("0s", f"{PATH}write_and_raise", max_attempts=3, using=alias)
-        run(job)
-        rows.filter(pk=job.pk).delete()
+    def test_is_that_of_the_last_hundred_attempts(self, alias):
+        job = schedule_job("0s", f"{PATH}write_and_raise", max_attempts=1000, retry_backoff=0.001, using=alias)
+        for _ in range(MOST_FAILURES + 2):
+            run(job)
 
-        assert not FailedAttempt.objects.using(alias).exists()
-
-    def test_is_there_or_not_together_with_the_next_attempt(self, alias):
-        """Both are one transaction: a database that refuses one has neither."""
-        job = schedule_job("0s", f"{PATH}write_and_raise", max_attempts=3, using=alias)
-        mine = start(job.pk, 0, using=alias)
-        rows = FailedAttempt.objects.using(alias)
-        rows.create(job=job, number=1, execution_start=timezone.now(), execution_end=timezone.now())
-        with pytest.raises(IntegrityError):
-            finish(mine)
-
-        assert row_of(job)["status"] == "running"
+        assert [each["number"] for each in row_of(job)["failures"]] == [*range(3, MOST_FAILURES + 3)]
 
 
 def test_a_slot_that_is_over_before_the_next_attempt_fails_the_job_and_keeps_its_traceback(alias, rows):

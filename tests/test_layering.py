@@ -278,6 +278,10 @@ RUNTIME = {
     "task_id",
     "return_value",
     "error",
+    "failures",
+    "unknown_since",
+    "cancel_requested_at",
+    "terminate",
     "unique_key",
 }
 

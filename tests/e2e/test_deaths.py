@@ -44,7 +44,7 @@ def test_a_process_that_dies_or_is_killed_ends_its_job_at_once(stack):
     assert "SIGKILL" in killed.error
     assert dies.error.startswith("Worker lost") and "exitcode 7" in dies.error
     assert again.attempts == 2
-    assert "Worker lost" in again.failed_attempts.get().error
+    assert "Worker lost" in again.failed_attempts[0].error
     assert list(Ledger.objects.using(stack.alias).values_list("entry", flat=True)) == ["second"]
 
 
