@@ -155,6 +155,14 @@ def test_all_commands_of_celery_are_those_that_were_tried():
     assert [command[-1] for command in commands("celery ")] == ["worker", "future"]
 
 
+def test_the_tests_that_show_what_is_promised_are_there():
+    table = README.partition("## What is promised")[2].partition("## ")[0]
+    named = re.findall(r"`([\w/]+\.py)`", table)
+
+    assert len(named) >= 5
+    assert [name for name in named if not (Path(__file__).parent / name).is_file()] == []
+
+
 def test_the_signature_is_the_real_one():
     shown = re.search(r"`(schedule_job\(date.*?\))`", README, re.DOTALL)[1]
     parameters = inspect.signature(django_future_celery.schedule_job).parameters.values()

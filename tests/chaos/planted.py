@@ -76,8 +76,8 @@ BUGS = [
         "copies",
     ),
     Bug("lost runs are not looked for", "dispatcher.py", "= recover(using, now)", "= Recovered()", "killed"),
-    Bug("lost runs are always tried again", "recovery.py", "job.attempts < job.max_attempts", "True", "killed"),
-    Bug("lost runs are never tried again", "recovery.py", "job.attempts < job.max_attempts", "False", "killed"),
+    Bug("lost runs are always tried again", "attempts.py", "job.attempts >= job.max_attempts", "False", "killed"),
+    Bug("lost runs are never tried again", "attempts.py", "job.attempts >= job.max_attempts", "True", "killed"),
     Bug(
         "a dispatch lease lasts for ever",
         "querysets.py",

@@ -107,10 +107,12 @@ def stale(stage):
 
 
 def overdue(stage):
-    """The slot of a job ends in the pause before its second attempt: it was started, so it is not expired."""
-    stage.worker()
+    """The slot of a job ends while it waits for its second attempt: it was started, so it is not expired."""
+    worker = stage.worker()
     stage.beat()
-    stage.schedule(Task("write_and_raise", max_attempts=3, expires="4s"))
+    [job] = stage.schedule(Task("write_and_raise", max_attempts=3, expires="20s"))
+    wait_until(lambda: row(stage, job).failures, PATIENT, "the end of the first attempt")
+    kill(worker)
 
 
 SCENARIOS = {
