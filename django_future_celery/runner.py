@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from django_future_celery import content_objects
 from django_future_celery.attempts import end_attempt
@@ -39,7 +39,6 @@ from django_future_celery.exceptions import (
     ClaimLost,
     CodeMissing,
     JobCancelled,
-    ObjectGone,
     UnknownCallable,
     UnknownModel,
 )
@@ -115,18 +114,24 @@ def start(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetim
 def missing_code(job: ScheduledJob) -> str:
     """Tell why this process cannot have the code of a job, before anything of it is imported; '' if it may."""
     try:
-        if job.content_type_id is not None:
-            model = content_objects.model_of(job.content_type_id, using=job._state.db)
-            if job.is_method_call:
-                find_method(model, job.callable_name)
-        if not job.is_method_call:
-            check_known(job.callable_name)
+        look_for_code(job)
     except (UnknownCallable, UnknownModel) as error:
         logger.warning("Job %s waits for a process that has its code. %s", job.pk, error)
         return f"{worker_name()} does not have the code: {error}"
-    except ObjectGone:
-        pass  # Its run will say so.
+    except DatabaseError:
+        raise
+    except Exception as error:
+        logger.debug("Whether the code of job %s is here, its run will tell: %r", job.pk, error)
     return ""
+
+
+def look_for_code(job: ScheduledJob) -> None:
+    if job.content_type_id is not None:
+        model = content_objects.model_of(job.content_type_id, using=job._state.db)
+        if job.is_method_call:
+            find_method(model, job.callable_name)
+    if not job.is_method_call:
+        check_known(job.callable_name)
 
 
 def finish(run: Run) -> Outcome:

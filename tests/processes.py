@@ -79,9 +79,10 @@ class Project:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def worker(self, *options, name="worker"):
+    def worker(self, *options, name="worker", **environment):
         node = f"{name}-{self.queue}@test"
-        process = self.celery("worker", "-n", node, "-c", "2", "-Q", self.queue, "--loglevel=INFO", *options, log=name)
+        options = ("-n", node, "-c", "2", "-Q", self.queue, "--loglevel=INFO", *options)
+        process = self.celery("worker", *options, log=name, **environment)
         wait_until(lambda: " ready." in self.log(name), what=f"the start of {name}")
         return process
 
@@ -91,8 +92,8 @@ class Project:
         wait_until(lambda: "beat: Starting" in self.log(name), what=f"the start of {name}")
         return process
 
-    def celery(self, *command, log):
-        return self.start("celery", "-A", "tests.project", *command, log=log)
+    def celery(self, *command, log, **environment):
+        return self.start("celery", "-A", "tests.project", *command, log=log, **environment)
 
     def stop(self, process):
         """Ask the process to end, then make it."""

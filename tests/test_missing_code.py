@@ -140,6 +140,16 @@ class TestAJobWithoutItsCode:
         assert (row_of(job)["status"], row_of(other)["status"]) == ("scheduled", "complete")
         assert f"Job {job.pk} waits for a process that has its code" in caplog.text
 
+    def test_is_left_to_its_run_where_looking_for_it_fails(self, alias, tmp_path, monkeypatch):
+        (tmp_path / "lazy_newcomer.py").write_text("def __getattr__(name):\n    raise RuntimeError('not so')\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        __import__("lazy_newcomer")
+        job = unknown_job(alias, "lazy_newcomer.job")
+        run(job)
+
+        assert row_of(job)["status"] == "failed"
+        assert "not so" in row_of(job)["error"]
+
     def test_can_be_cancelled(self, alias):
         job = unknown_job(alias)
         run(job)
