@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from django_future_celery.conf import settings
 from django_future_celery.exceptions import JobCancelled
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
-from django_future_celery.states import Status
+from django_future_celery.states import END_STATES, Status
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between the tries to take a row that its own run may be writing to.
+HELD_FOR_A_MOMENT = (0.05, 0.1, 0.2, 0.4)
 
 ROLLED_BACK = "What it wrote in the job's transaction was rolled back."
 
@@ -59,13 +63,18 @@ def record_death(using: str, task_id: str, reason: str, *, terminated: bool = Fa
 def cancel_message(using: str, task_id: str, pk: int, attempts: int) -> int:
     """Cancel the job of a Celery message that somebody revoked, unless another message has started it.
 
-    A row that somebody holds just now is left as it is: a worker's main process must not wait for it.
+    A row that somebody holds for long is left as it is: a worker's main process must not wait for it.
     """
-    waits = Q(status=Status.SCHEDULED, attempts=attempts)
-    with transaction.atomic(using=using):
-        objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
-        row = objects.filter(waits | Q(task_id=task_id, attempts=attempts + 1), pk=pk)
-        return objects.filter(pk__in=[job.pk for job in row.only("pk").locked()]).cancel()
+    objects: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    waits, started = Q(status=Status.SCHEDULED, attempts=attempts), Q(task_id=task_id, attempts=attempts + 1)
+    row = objects.filter(waits | started, pk=pk, cancel_requested_at=None).exclude(status__in=END_STATES)
+    for pause in HELD_FOR_A_MOMENT:
+        with transaction.atomic(using=using):
+            cancelled = objects.filter(pk__in=[job.pk for job in row.only("pk").locked()]).cancel()
+        if cancelled or not row.exists():
+            return cancelled
+        time.sleep(pause)  # The process that is about to die records that just now.
+    return 0
 
 
 def bury(

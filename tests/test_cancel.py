@@ -3,13 +3,14 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.utils import timezone
 
 from django_future_celery import schedule_job
 from django_future_celery.clock import SECOND
 from django_future_celery.dispatcher import tick
 from django_future_celery.exceptions import BrokerLost
-from django_future_celery.recovery import record_death, recover
+from django_future_celery.recovery import cancel_message, record_death, recover
 from django_future_celery.runner import finish, run_job, start
 from tests.factories import due_job, row_of
 from tests.processes import wait_until
@@ -192,3 +193,61 @@ class TestTheDeathOfAProcess:
 
         assert record_death(alias, "message", "Worker lost.") == 0
         assert row_of(run.job)["status"] == "complete"
+
+
+class TestARevokedMessage:
+    def test_cancels_the_job_that_waits_for_it(self, alias):
+        job = due_job(alias)
+
+        assert cancel_message(alias, "message", job.pk, 0) == 1
+        assert row_of(job)["status"] == "cancelled"
+
+    def test_asks_the_run_that_it_started_to_stop_and_no_other(self, alias):
+        run = running(alias)
+
+        assert cancel_message(alias, "another message", run.job.pk, 0) == 0
+        assert run.job.cancel_requested() is False
+        assert cancel_message(alias, "message", run.job.pk, 0) == 1
+        assert run.job.cancel_requested() is True
+
+    def test_cancels_the_job_whose_run_has_just_raised_and_is_to_be_tried_again(self, alias):
+        run = running(alias, "write_and_raise", max_attempts=2)
+        finish(run)
+
+        assert cancel_message(alias, "message", run.job.pk, 0) == 1
+        assert row_of(run.job)["status"] == "cancelled"
+
+    def test_waits_a_moment_for_a_row_that_its_run_writes_to(self, alias, vendor):
+        if vendor == "sqlite":
+            pytest.skip("one write lock")
+        run = running(alias, "write_and_raise", max_attempts=2)
+        holds, goes_on = threading.Event(), threading.Event()
+
+        def record():
+            with transaction.atomic(using=alias):
+                finish_in(alias, run)
+                holds.set()
+                goes_on.wait(10)
+            connections[alias].close()
+
+        recorder = threading.Thread(target=record)
+        recorder.start()
+        holds.wait(10)
+        threading.Timer(0.1, goes_on.set).start()
+
+        assert cancel_message(alias, "message", run.job.pk, 0) == 1
+        recorder.join(10)
+        assert row_of(run.job)["status"] == "cancelled"
+
+    def test_changes_nothing_where_the_job_has_ended(self, alias):
+        run = running(alias)
+        finish(run)
+
+        assert cancel_message(alias, "message", run.job.pk, 0) == 0
+        assert row_of(run.job)["status"] == "complete"
+
+
+def finish_in(alias, run):
+    """Record a failed attempt inside the transaction of the caller."""
+    rows = type(run.job).objects.using(alias)
+    assert rows.try_again(run.job, "Traceback", timezone.now(), 1)

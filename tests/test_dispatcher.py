@@ -181,7 +181,7 @@ class TestTick:
         due_job(alias, error="long " * 100)
         [sent] = ticked(alias)
 
-        assert sent.get_deferred_fields() == {"error", "return_value"}
+        assert sent.get_deferred_fields() == {"error", "failures", "return_value"}
 
     def test_tells_what_it_did(self, alias, rows):
         due_job(alias)
@@ -730,9 +730,9 @@ def test_a_job_without_a_heartbeat_is_lost_and_rolled_back(alias, vendor, settin
 FILL = """
 INSERT INTO django_future_celery_scheduledjob
     (time_slot_start, time_slot_end, callable_name, args, kwargs, queue, priority, max_attempts, created_at,
-     status, wake_at, attempts, dispatches, execution_start, execution_end, worker, task_id, error)
+     status, wake_at, attempts, dispatches, execution_start, execution_end, worker, task_id, error, terminate)
 SELECT now() + n * interval '1 minute', NULL, 'a.b', '[]', '{{}}', '', n %% 3, 1, now(),
-     '{status}', {wake_at}, {attempts}, 0, {moment}, {moment}, '', '', ''
+     '{status}', {wake_at}, {attempts}, 0, {moment}, {moment}, '', '', '', false
 FROM generate_series(1, 20000) AS n
 """
 
