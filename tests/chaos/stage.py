@@ -82,8 +82,8 @@ class Stage:
 
     # -- beats and workers -------------------------------------------------------------------------------------------
 
-    def worker(self, name="worker"):
-        return self.join(name, lambda: self.project.worker(name=name))
+    def worker(self, name="worker", processes=2):
+        return self.join(name, lambda: self.project.worker("-c", str(processes), name=name))
 
     def beat(self, name="beat"):
         # A killed beat leaves its file, with the id of a process that may be another one by now.
