@@ -42,6 +42,8 @@ DATABASES = {"default": _databases.pop(_default)} | _databases
 
 SECRET_KEY = "for tests only"
 USE_TZ = os.environ.get("TEST_USE_TZ", "1") == "1"
+# What django-celery-beat asks of a project without time zones.
+DJANGO_CELERY_BEAT_TZ_AWARE = USE_TZ
 TIME_ZONE = "Europe/Berlin"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "tests.urls"
