@@ -187,6 +187,7 @@ def test_no_database_is_looked_at_unless_it_is_named(options, chosen):
     assert check_databases(databases=chosen) == []
 
 
+@pytest.mark.django_db(databases="__all__")
 def test_the_checks_are_registered():
     with override_settings(FUTURE_CELERY_WINDOW=0), pytest.raises(Exception, match="E006"):
         call_command("check")
