@@ -158,6 +158,7 @@ def test_a_sqlite_database_with_immediate_transactions_is_no_trouble(options, mo
     assert options({"transaction_mode": mode}) == []
 
 
+@pytest.mark.django_db(databases="__all__")
 def test_other_databases_are_no_trouble():
     others = [name for name in connections if connections[name].vendor != "sqlite"]
 
