@@ -106,6 +106,8 @@ def stop_runs(terminate: Terminate, using: str) -> None:
         except (BrokerAway, BrokerLost) as error:
             outages.failed(BROKER, "The broker is away, job %s cannot be terminated yet: %s", job.pk, one_line(error))
             return
+        except Exception:
+            logger.exception("Job %s cannot be terminated; it was asked to stop.", job.pk)
         objects.terminated(job)
 
 

@@ -234,7 +234,7 @@ class ScheduledJob(models.Model):
             terminate: also have a running job's process killed, by Celery and at the next tick. That takes a prefork
                 worker; what the job wrote in its transaction is rolled back.
         """
-        row = self._row()
+        row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
         return row.cancel(terminate=terminate) == 1 and row.filter(status=Status.CANCELLED).exists()
 
     def cancel_requested(self) -> bool:
@@ -244,10 +244,6 @@ class ScheduledJob(models.Model):
         """
         objects: ScheduledJobQuerySet = type(self).objects.using(self.database)
         return not objects.run_of(self).filter(cancel_requested_at=None).exists()
-
-    def _row(self) -> ScheduledJobQuerySet:
-        row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
-        return row
 
 
 class BeatLease(models.Model):

@@ -236,8 +236,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             )
 
     def terminated(self, job: ScheduledJob) -> None:
-        """Note that Celery was told to kill the run."""
-        self.run_of(job).filter(terminate=True).update(terminate=False)
+        """Note that Celery was told to kill the run; of a row that somebody holds, at the next tick."""
+        with transaction.atomic(using=self.db):
+            told = self.run_of(job).filter(terminate=True).only("pk").locked()
+            self.filter(pk__in=_keys(told)).update(terminate=False)
 
     # -- running → complete, failed, scheduled, cancelled ------------------------------------------------------------
 

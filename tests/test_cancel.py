@@ -149,6 +149,34 @@ class TestTermination:
         tick(print, alias, told.append)
         assert [job.pk for job in told] == [run.job.pk]
 
+    def test_that_cannot_be_told_keeps_no_other_job_waiting(self, alias, caplog):
+        run, waiting, sent = running(alias), due_job(alias), []
+        run.job.cancel(terminate=True)
+
+        def refuse(job):
+            raise ValueError("no such command")
+
+        tick(sent.append, alias, refuse)
+        tick(sent.append, alias, refuse)
+
+        assert [job.pk for job in sent] == [waiting.pk]
+        assert caplog.text.count("cannot be terminated; it was asked to stop") == 1
+
+    def test_of_a_job_that_holds_its_own_row_keeps_no_tick_waiting(self, alias, vendor):
+        if vendor == "sqlite":
+            pytest.skip("one write lock")
+        run, told = running(alias), []
+        run.job.cancel(terminate=True)
+        ticker = threading.Thread(target=lambda: (tick(print, alias, told.append), connections[alias].close()))
+        with transaction.atomic(using=alias):
+            type(run.job).objects.using(alias).filter(pk=run.job.pk).update(queue="held")
+            ticker.start()
+            ticker.join(20)
+            assert not ticker.is_alive()
+
+        assert [job.pk for job in told] == [run.job.pk]
+        assert row_of(run.job)["terminate"] is True
+
     def test_stays_asked_for_when_somebody_only_cancels_after_it(self, alias):
         run = running(alias)
         run.job.cancel(terminate=True)
