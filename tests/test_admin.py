@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from django_future_celery import schedule_job
-from django_future_celery.admin import MOST_ERRORS, ScheduledJobAdmin, describe_duration
+from django_future_celery.admin import ScheduledJobAdmin
+from django_future_celery.admin.actions import MOST_ERRORS
+from django_future_celery.admin.texts import describe_duration
 from django_future_celery.models import ScheduledJob
 from django_future_celery.redaction import NOT_SHOWN
 from django_future_celery.states import END_STATES, Status

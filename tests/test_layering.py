@@ -42,7 +42,7 @@ LAYERS = [
     ["schedulers"],
 ]
 #: Whoever uses the package from above. Nothing in the layers imports them, and they import no Celery.
-ON_TOP = {"__init__", "admin", "checks", "project_checks", "apps"}
+ON_TOP = {"__init__", "checks", "project_checks", "apps"}
 
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {

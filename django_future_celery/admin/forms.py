@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_future_celery.durations import start_of
+from django_future_celery.exceptions import InvalidTime
+
+
+class RescheduleForm(forms.Form):
+    date = forms.CharField(
+        label=_("New start"),
+        max_length=100,
+        help_text=_("From now, such as 30s, 5m, 2h30m or 1d12h; or a time, such as 2027-01-01T09:00."),
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off", "dir": "ltr"}),
+    )
+
+    def clean_date(self) -> datetime:
+        try:
+            return start_of(self.cleaned_data["date"], now=timezone.now())
+        except InvalidTime as error:
+            raise forms.ValidationError(str(error)) from error

@@ -1,0 +1,39 @@
+"""Pieces of a page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.translation import gettext
+
+from django_future_celery.models import FailedAttempt, ScheduledJob
+from django_future_celery.redaction import redact
+
+
+def describe_duration(took: timedelta) -> str:
+    seconds = took.total_seconds()
+    if seconds < 60:
+        return gettext("%(seconds)s s") % {"seconds": localize(round(seconds, 2))}
+    return str(timedelta(seconds=round(seconds)))
+
+
+def describe_attempt(attempt: FailedAttempt, job: ScheduledJob) -> str:
+    title = gettext("Attempt %(number)d, by %(worker)s, from %(start)s to %(end)s") % {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "start": localize(timezone.template_localtime(attempt.execution_start)),  # type: ignore[attr-defined]
+        "end": localize(timezone.template_localtime(attempt.execution_end)),  # type: ignore[attr-defined]
+    }
+    return format_html(
+        '<details class="future-attempt"><summary>{}</summary>{}</details>',
+        title,
+        as_block(redact(attempt.error, "error", job)),
+    )
+
+
+def as_block(text: str) -> str:
+    # Reachable by keyboard, as it scrolls.
+    return format_html('<pre class="future-text" dir="ltr" tabindex="0">{}</pre>', text)
