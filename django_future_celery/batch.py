@@ -68,7 +68,7 @@ class Batch:
 
     def start_next(self) -> Run | None:
         """Start the first of the waiting jobs whose row can be won."""
-        while (job := self.take()) is not None and not self.is_over():
+        while not self.is_over() and (job := self.take()) is not None:
             run = start(job.pk, job.attempts, using=self.using, message_id=self.message_id, now=self.now)
             if run is not None:
                 return run
