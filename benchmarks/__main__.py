@@ -48,7 +48,7 @@ def main() -> None:
         about = {"machine": environment.machine(stage), "options": told(options)}
         options.peers = present(options.peers, about["machine"]["python"])
         about["peers"] = described(options.peers)
-        stage.create_tables(PEERS[name] for name in dict.fromkeys([*(peer.name for peer in options.peers), *NEEDED]))
+        stage.create_tables([peer for peer in PEERS.values() if peer in options.peers or peer.name in NEEDED])
         try:
             for name in options.only:
                 SECTIONS[name](stage, figures, options)

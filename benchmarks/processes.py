@@ -93,5 +93,5 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(STOP_SECONDS)
 
 
-def tail(log: Path, characters: int = 600) -> str:
+def tail(log: Path, characters: int = 1000) -> str:
     return " ".join(log.read_text(errors="replace")[-characters:].split())

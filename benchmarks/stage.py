@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -61,7 +61,7 @@ class Stage:
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
-    def create_tables(self, peers: Iterable[Peer]) -> None:
+    def create_tables(self, peers: Sequence[Peer]) -> None:
         apps = sorted({app for peer in peers for app in peer.apps})
         self.call("django", "migrate", "--run-syncdb", "-v0", apps=apps)
         for peer in peers:

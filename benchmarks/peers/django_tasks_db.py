@@ -9,7 +9,7 @@ PEER = Peer(
     "task, with its result, stays.",
     module="with_django_tasks",
     commands=(WORKER, WORKER),
-    done=counted("SELECT count(*) FROM django_tasks_db_dbtaskresult WHERE status = 'SUCCESSFUL'"),
+    done=counted("SELECT count(*) FROM django_tasks_database_dbtaskresult WHERE status = 'SUCCESSFUL'"),
     apps=("django_tasks_db",),
     settings={"TASKS": {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}},
     distributions=("django-tasks-db", "django", "psycopg"),

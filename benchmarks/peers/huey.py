@@ -5,8 +5,8 @@ CONSUMER = ("-m", "huey.bin.huey_consumer", "benchmarks.project.with_huey.huey",
 PEER = Peer(
     name="huey",
     title="huey on PostgreSQL",
-    how="PostgresHuey on psycopg (LISTEN/NOTIFY), a consumer with 2 worker processes, no periodic tasks. The task's row "
-    "is deleted when it is taken; a row a result stays until it is read.",
+    how="PostgresHuey on psycopg (LISTEN/NOTIFY), a consumer with 2 worker processes, no periodic tasks. The task's "
+    "row is deleted when it is taken; a row a result stays until it is read.",
     module="with_huey",
     commands=(CONSUMER,),
     done=counted("SELECT count(*) FROM huey_kv"),
