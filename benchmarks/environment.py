@@ -20,13 +20,19 @@ REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
 def prepare(interpreter: str | None) -> Path:
     """Make the environment, or bring it up to date; give its Python."""
-    if interpreter or not PYTHON.exists():
+    if not PYTHON.exists() or (interpreter and home(interpreter) != home(PYTHON)):
         wanted = interpreter or ">=3.12"
         if uv("venv", "--clear", "--python", wanted, str(FOLDER)) and not interpreter:
             print(f"uv finds no Python {wanted}, so peers that need one are left out; --python names one.")
             must(uv("venv", "--clear", "--python", sys.executable, str(FOLDER)))
     must(uv("pip", "install", "--python", str(PYTHON), "-r", str(REQUIREMENTS)))
     return PYTHON
+
+
+def home(python: str | Path) -> str:
+    """Give the folder of the installation that an interpreter belongs to."""
+    command = [str(python), "-c", "import sys; print(sys.base_prefix)"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def uv(*arguments: str) -> int:
