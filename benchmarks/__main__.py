@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +43,8 @@ ALSO = {"cpu": "drain"}
 
 
 def main() -> None:
+    # Also a run that is told to end leaves no processes, database or messages behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = parse()
     python = environment.prepare(options.python)
     figures = Figures()
@@ -51,9 +55,20 @@ def main() -> None:
         stage.create_tables([peer for peer in PEERS.values() if peer in options.peers or peer.name in NEEDED])
         try:
             for name in options.only:
-                SECTIONS[name](stage, figures, options)
+                section(name, stage, figures, options)
         finally:
             write(options.results, figures, about)
+    if any(figure.metric == "error" for figure in figures):
+        raise SystemExit("Not all could be measured, see above.")
+
+
+def section(name: str, stage: Stage, figures: Figures, options: argparse.Namespace) -> None:
+    """Measure one section; what goes wrong with it does not take the others along."""
+    try:
+        SECTIONS[name](stage, figures, options)
+    except Exception as error:
+        traceback.print_exc()
+        figures.failed(name, "the section", repr(error))
 
 
 #: The other sections compare with these, whatever peers the drain is asked for.

@@ -14,6 +14,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 OURS, OTHERS = "#0c4b33", "#b8c4bd"
+OUR_CASES = ("django-future-celery", "schedule_job")
 #: The chart's panels: section, metric, title.
 PANELS = (
     ("drain", "jobs/s", "Drain, jobs a second"),
@@ -57,7 +58,7 @@ def panel(axis: Any, title: str, found: list[tuple[str, list[float]]]) -> None:
     medians = [middle(values) for _, values in found]
     spread = [[m - values[0] for m, (_, values) in zip(medians, found, strict=True)]]
     spread += [[values[-1] - m for m, (_, values) in zip(medians, found, strict=True)]]
-    colours = [OURS if name.startswith("django-future-celery") else OTHERS for name in names]
+    colours = [OURS if name.startswith(OUR_CASES) else OTHERS for name in names]
     drawn = axis.barh(names, medians, xerr=spread, color=colours, ecolor="#555555", capsize=2)
     axis.bar_label(drawn, labels=[f"{m:,.0f}" if m >= 100 else f"{m:.3g}" for m in medians], padding=6, fontsize=8)
     axis.set_title(title, loc="left", fontsize=11)

@@ -1,10 +1,11 @@
 """``python -m benchmarks.project.in_process CASE JOBS``: do due jobs in this process, print the figures as JSON."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from io import StringIO
 
 import django
 
@@ -16,17 +17,14 @@ from django.db import connection  # noqa: E402
 
 
 def ours(jobs: int) -> Callable[[], None]:
-    from benchmarks.project import with_ours
-
-    with_ours.fill(jobs)
-    return lambda: call_command("runscheduledjobs", stdout=open(os.devnull, "w"))  # noqa: PTH123
+    import_module("benchmarks.project.with_ours").fill(jobs)
+    return lambda: call_command("runscheduledjobs", stdout=StringIO())
 
 
 def original(jobs: int) -> Callable[[], None]:
-    from benchmarks.project import with_original
-
-    with_original.fill(jobs)
-    return with_original.work
+    module = import_module("benchmarks.project.with_original")
+    module.fill(jobs)
+    return module.work
 
 
 def raw(jobs: int) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import django
 from django.utils import timezone
@@ -29,8 +29,8 @@ def occupy(moments: list[float], seconds: float) -> None:
         schedule_job(moment(due), callables.occupy, kwargs={"seconds": seconds})
 
 
-def moment(due: float):
-    return timezone.datetime.fromtimestamp(due, tz=timezone.get_default_timezone())
+def moment(due: float) -> datetime:
+    return datetime.fromtimestamp(due, UTC)
 
 
 def schedule_one(number: int) -> None:
