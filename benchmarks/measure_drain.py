@@ -18,6 +18,8 @@ from benchmarks.stage import Stage
 WARM_UP = 0.1
 LOOK_SECONDS = 0.1
 STALL_SECONDS = 30
+#: Until the first job is done.
+START_SECONDS = 120
 #: Nobody worth measuring is slower.
 FEWEST_A_SECOND = 10
 
@@ -90,10 +92,11 @@ class Patience:
         self.processes.check()
         if done != self.done:
             self.moved, self.done = now, done
-        if now - self.moved > STALL_SECONDS:
+        patience = STALL_SECONDS if done else START_SECONDS
+        if now - self.moved > patience:
             told = self.processes.tails()
-            raise Broken(f"{done} of {self.jobs} done, and nothing moved for {STALL_SECONDS} s: {told}")
-        if now - self.began > STALL_SECONDS + self.jobs / FEWEST_A_SECOND:
+            raise Broken(f"{done} of {self.jobs} done, and nothing moved for {patience} s: {told}")
+        if now - self.began > START_SECONDS + self.jobs / FEWEST_A_SECOND:
             raise Broken(f"{done} of {self.jobs} done after {now - self.began:.0f} s: given up")
 
 

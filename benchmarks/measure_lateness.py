@@ -14,7 +14,7 @@ from benchmarks.stage import Stage
 
 PUNCTUAL = ("ours", "celery-eta")
 JOBS_A_MINUTE = 200
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 CASES = {"idle": "2", "busy": "1"}
 
 

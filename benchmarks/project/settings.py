@@ -4,6 +4,7 @@ from benchmarks.project.place import DATABASE, PLACE, REDIS
 
 SECRET_KEY = "for benchmarks only"
 USE_TZ = True
+TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django.contrib.contenttypes", *PLACE["apps"]]
 

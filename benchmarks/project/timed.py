@@ -5,8 +5,8 @@ import sys
 import time
 from importlib import import_module
 
-#: Until all are scheduled.
-LEAD_SECONDS = 5
+#: Until all are scheduled, and every sleeper has seen them.
+LEAD_SECONDS = 10
 OCCUPIED_SECONDS, EVERY_SECONDS = 0.05, 0.1
 
 if __name__ == "__main__":
