@@ -14,7 +14,9 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 OURS, OTHERS = "#0c4b33", "#b8c4bd"
-OUR_CASES = ("django-future-celery", "schedule_job")
+OUR_CASES = ("django-future-celery", "schedule_job", "empty table", "beside")
+#: Between the longest and the shortest bar; beyond, the axis is logarithmic.
+WIDEST = 50
 #: The chart's panels: section, metric, title.
 PANELS = (
     ("drain", "jobs/s", "Drain, jobs a second"),
@@ -63,6 +65,8 @@ def panel(axis: Any, title: str, found: list[tuple[str, list[float]]]) -> None:
     axis.bar_label(drawn, labels=[f"{m:,.0f}" if m >= 100 else f"{m:.3g}" for m in medians], padding=6, fontsize=8)
     axis.set_title(title, loc="left", fontsize=11)
     axis.margins(x=0.15)
+    if medians[-1] > WIDEST * medians[0] > 0:
+        axis.set_xscale("log")
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -15,6 +15,8 @@ from benchmarks.stage import Stage
 
 FOLDER = Path(__file__).parent / ".venv-peers"
 PYTHON = FOLDER / ("Scripts" if os.name == "nt" else "bin") / "python"
+#: What has a commit wait for the disk.
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
 
@@ -61,7 +63,10 @@ def python_version() -> str:
 
 
 def machine(stage: Stage) -> dict[str, Any]:
-    settings = {name: stage.rows(f"SHOW {name}")[0][0] for name in ("server_version", "fsync", "synchronous_commit")}
+    settings = {name: stage.rows(f"SHOW {name}")[0][0] for name in ("server_version", *DURABLE)}
+    durable = all(settings[name] == "on" for name in DURABLE)
+    if not durable:
+        print(f"WARNING: PostgreSQL's commits are not durable, the figures are no good: {settings}")
     redis = stage.redis.info("server")["redis_version"]
     keeps = stage.redis.config_get("appendonly")["appendonly"]
     return {
@@ -70,6 +75,7 @@ def machine(stage: Stage) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": python_version(),
         "postgresql": "{server_version}, fsync {fsync}, synchronous_commit {synchronous_commit}".format(**settings),
+        "durable commits": durable,
         "redis": f"{redis}, appendonly {keeps}",
         "load_before": list(os.getloadavg()),
     }

@@ -33,6 +33,8 @@ RULES = {
 def markdown(figures: Figures, about: Mapping[str, Any]) -> str:
     """Write everything down; ``about`` has ``machine``, ``options``, and ``peers`` with a title and a how each."""
     lines = ["# Benchmarks", "", "Medians; in brackets the lowest and the highest of the rounds.", ""]
+    if not about["machine"]["durable commits"]:
+        lines += ["**Commits did not wait for the disk here, so these figures tell nothing about real servers.**", ""]
     lines += [f"- {name}: {value}" for name, value in {**about["machine"], **about["options"]}.items()]
     for section in figures.sections():
         lines += ["", f"## {TITLES[section]}", "", RULES[section], ""]

@@ -40,6 +40,7 @@ class Stage:
         if keys := self.redis.dbsize():
             raise SystemExit(f"{self.redis_url} holds {keys} keys: name an empty number with --redis, it is flushed.")
         self.on_server(f"CREATE DATABASE {self.name}")
+        self.on_server(f"ALTER DATABASE {self.name} SET synchronous_commit = on")
         self.connection = psycopg.connect(self.postgresql, autocommit=True)
         self.servers = cpu.find_servers(self.connection.info.backend_pid, self.redis.info()["process_id"])
         WORK.mkdir(exist_ok=True)

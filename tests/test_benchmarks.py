@@ -13,7 +13,7 @@ from django_future_celery import run_jobs, schedule_job
 from django_future_celery.models import ScheduledJob
 
 ABOUT = {
-    "machine": {"cores": 2},
+    "machine": {"cores": 2, "durable commits": True},
     "options": {"jobs": 10},
     "peers": {name: {"title": name.title(), "how": "As it comes.", "versions": "1.0"} for name in ("slow", "fast")},
 }
@@ -46,6 +46,12 @@ def test_what_could_not_be_measured_is_in_the_table_with_the_reason(figures):
 
 def test_the_results_say_how_each_is_configured(figures):
     assert "- **Slow** (1.0): As it comes." in report.markdown(figures, ABOUT)
+
+
+def test_figures_from_a_server_whose_commits_do_not_last_are_marked(figures):
+    lax = ABOUT | {"machine": {"durable commits": False}}
+    assert "did not wait for the disk" in report.markdown(figures, lax)
+    assert "did not wait for the disk" not in report.markdown(figures, ABOUT)
 
 
 @pytest.mark.parametrize(("value", "text"), [(12345.6, "12,346"), (1.234, "1.23"), (0.0, "0"), (None, "–")])
