@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -102,6 +103,7 @@ def _forward(offset: timedelta) -> timedelta:
     return offset
 
 
+@functools.lru_cache(maxsize=256)
 def _parsed(value: str) -> datetime | timedelta:
     text = value.strip()
     if _OFFSET.fullmatch(text):
@@ -145,6 +147,8 @@ def _datetime(text: str) -> datetime | None:
 
 def _stored(value: datetime) -> datetime:
     """Give the instant as Django stores it: UTC, or naive in the default time zone if ``USE_TZ`` is off."""
+    if value.tzinfo is UTC and settings.USE_TZ:
+        return value
     if timezone.is_naive(value):
         if not settings.USE_TZ:
             return value
