@@ -66,6 +66,12 @@ def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> da
     return end
 
 
+def offset_of(value: datetime | timedelta | str) -> timedelta | None:
+    """Give the offset that a form of ``start_of`` says, None for a datetime."""
+    time = _parsed(value) if isinstance(value, str) else value
+    return time if isinstance(time, timedelta) else None
+
+
 def length_of(value: timedelta | str) -> timedelta:
     """Give the length of time that a timedelta of zero or more, ``'5m'`` or ``'PT30M'`` says.
 

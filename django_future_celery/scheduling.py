@@ -10,9 +10,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 from django_future_celery.durations import start_of
-from django_future_celery.exceptions import InvalidOption
 from django_future_celery.models import ScheduledJob
-from django_future_celery.options import NAMES, Options
+from django_future_celery.options import NAMES, Options, check_relative_to
 from django_future_celery.rows import RowBuilder
 
 #: Stands for "copy it from the job" where None has a meaning of its own.
@@ -65,8 +64,7 @@ def reschedule(
     Raises:
         As ``schedule_job``; InvalidOption also for another ``relative_to``.
     """
-    if relative_to not in ("now", "scheduled"):
-        raise InvalidOption(f"relative_to={relative_to!r} is unknown: use 'now' or 'scheduled'.")
+    check_relative_to(relative_to)
 
     def given_or(given: Any, old: Any) -> Any:
         return old() if given is NOT_GIVEN else given

@@ -36,7 +36,7 @@ LAYERS = [
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["leases", "querysets"],
     ["models"],
-    ["rows", "scheduling", "bulk", "heartbeat", "leadership", "attempts", "recovery", "sticky"],
+    ["rows", "scheduling", "bulk", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
     ["dispatcher", "runner"],
     ["processing"],
     ["tasks"],
