@@ -30,8 +30,7 @@ def build(builder: RowBuilder, jobs: Iterable[Job]) -> Iterator[ScheduledJob]:
         try:
             yield builder.build(*arguments(job))
         except FutureCeleryError as error:
-            error.args = (f"jobs[{position}]: {error}",)
-            raise
+            raise type(error)(f"jobs[{position}]: {error}") from error
 
 
 def arguments(job: Any) -> tuple[Any, ...]:

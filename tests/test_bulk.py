@@ -78,7 +78,7 @@ class TestTheRows:
 
     def test_have_ids_where_the_database_tells_one_at_a_time(self, alias, monkeypatch):
         """As MySQL does."""
-        monkeypatch.setattr(connections[alias].features, "can_return_rows_from_bulk_insert", False)
+        monkeypatch.setattr(type(connections[alias].features), "can_return_rows_from_bulk_insert", False)
         jobs = schedule_jobs([Job("1h", f"{PATH}add", args=[n]) for n in range(3)], using=alias)
 
         assert [row_of(job)["args_text"] for job in jobs] == [f"[{n}]" for n in range(3)]
