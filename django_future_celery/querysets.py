@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from django_future_celery.backoff import dispatch_patience, unknown_pause
 from django_future_celery.clock import (
-    MICROSECOND,
     SECOND,
     DatabaseClock,
     Micros,
@@ -196,7 +195,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         end: Any = F("time_slot_end") + (Value(start, DateTimeField()) - F("time_slot_start"))
         if relative_to == "scheduled" and (offset := offset_of(date)) is not None:
             start, end = F("time_slot_start") + offset, F("time_slot_end") + offset
-            due_at = Micros("time_slot_start") + _micros(offset // MICROSECOND)
+            due_at = Micros(start)
         # The start last: MySQL assigns from left to right, and the others still compute with the old one.
         return self.scheduled().update(time_slot_end=end, wake_at=due_at, dispatched_at=None, time_slot_start=start)
 

@@ -1,6 +1,6 @@
 """ScheduledJob.objects.….reschedule(): the slots of many waiting rows are moved at once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connections
@@ -63,6 +63,16 @@ def test_the_wake_up_is_exact_where_time_zones_are_known(rows, waiting, settings
 
     if settings.USE_TZ or vendor == "postgresql":
         assert all(row.wake_at == row.due_at for row in rows)
+
+
+@pytest.mark.parametrize("month", [3, 10])
+def test_summer_time_that_begins_or_ends_on_the_way_lets_none_wake_late(alias, rows, settings, month):
+    start = datetime(2027, month, 20, 9)
+    due_job(alias, time_slot_start=timezone.make_aware(start) if settings.USE_TZ else start, time_slot_end=None)
+    rows.reschedule("30d", relative_to="scheduled")
+
+    [row] = rows.all()
+    assert row.due_at - 3600 * SECOND <= row.wake_at <= row.due_at
 
 
 def test_a_datetime_is_no_offset_whatever_it_is_relative_to(rows, waiting):
