@@ -5,12 +5,13 @@ The names below can be imported anywhere, also in a settings file: models are im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from django_future_celery.backoff import Retry
 from django_future_celery.callables import job_as_parameter, non_atomic_job, sticky_job
+from django_future_celery.calls import Job
 from django_future_celery.exceptions import JobCancelled
 from django_future_celery.options import Options, job_options
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from django_future_celery.models import ScheduledJob
 
 __all__ = [
+    "Job",
     "JobCancelled",
     "Retry",
     "ScheduledJob",
@@ -28,6 +30,7 @@ __all__ = [
     "non_atomic_job",
     "run_jobs",
     "schedule_job",
+    "schedule_jobs",
     "sticky_job",
 ]
 
@@ -90,6 +93,25 @@ def schedule_job(
         using=using,
         **options,
     )
+
+
+def schedule_jobs(jobs: Iterable[Job], *, using: str | None = None) -> list[ScheduledJob]:
+    """Insert many jobs, in few statements and one transaction: all of them, or none.
+
+    Args:
+        jobs: each a ``Job``, which takes what ``schedule_job`` takes, except ``using``. Offsets count from one instant.
+        using: the alias of the database that keeps the rows.
+
+    Returns:
+        The rows in the order of the jobs, each with its id. ``pre_save`` and ``post_save`` are not sent.
+
+    Raises:
+        ValueError, TypeError, ImportError: a job cannot work, as for ``schedule_job``; nothing was written. The message
+            begins with the job's position, as in ``jobs[3]``.
+    """
+    from django_future_celery.bulk import schedule_jobs
+
+    return schedule_jobs(jobs, using)
 
 
 def run_jobs(

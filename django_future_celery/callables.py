@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
-from types import MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
 from django.db.models import Model
@@ -98,6 +98,7 @@ def path_of(target: str | Callable[..., Any]) -> str:
     return path
 
 
+@functools.lru_cache(maxsize=1024)
 def _checked(path: str) -> str:
     if not all(part.isidentifier() for part in path.split(".")):
         raise CallableNotFound(f"{path!r} is no path: write 'package.module.function' or a method's name.")
@@ -257,13 +258,22 @@ def check_arguments(function: Callable[..., Any], leading: int, args: Sequence[A
 
     A callable that tells no signature is believed to take all.
     """
+    # What fits is settled by the number of arguments and the names: for functions it is found out once.
+    binds = _remembered if isinstance(function, FunctionType) else _check_shape
+    binds(function, leading, len(args), tuple(kwargs))
+
+
+def _check_shape(function: Callable[..., Any], leading: int, number: int, names: tuple[str, ...]) -> None:
     try:
         signature = inspect.signature(function, **_SIGNATURE)
     except (TypeError, ValueError):
         return
     try:
-        signature.bind(*[None] * leading, *args, **kwargs)
+        signature.bind(*[None] * (leading + number), **dict.fromkeys(names))
     except TypeError as error:
         name = getattr(function, "__qualname__", repr(function))
         ours = f" (the first {leading} from us)" if leading else ""
         raise InvalidArguments(f"{name}{signature} does not take these arguments{ours}: {error}.") from error
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_check_shape)

@@ -11,6 +11,8 @@ from django.core import checks
 from django.db import connections
 
 from django_future_celery.conf import PREFIX, settings
+from django_future_celery.durations import length_of
+from django_future_celery.exceptions import FutureCeleryError
 from django_future_celery.options import MOST_ATTEMPTS
 from django_future_celery.redaction import find_redactor
 
@@ -50,6 +52,13 @@ def _redactor(value: Any) -> bool:
     return True
 
 
+def _retention(value: Any) -> bool:
+    try:
+        return value is None or bool(length_of(value))
+    except FutureCeleryError:
+        return False
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 COUNT = (_whole, "a whole number above 0")
 
@@ -80,6 +89,7 @@ RULES = {
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
     "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
+    "RETENTION": Rule("E021", _retention, "None, or a length of time above 0, such as '30d' or a timedelta"),
 }
 
 

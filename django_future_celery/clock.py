@@ -17,6 +17,7 @@ from django.db.models import BigIntegerField, Func
 from django.utils import timezone
 
 SECOND = 1_000_000
+MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,6 +39,41 @@ class DatabaseClock(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         return "%s", [time.time_ns() // 1000]
+
+
+class Micros(Func):
+    """A stored datetime as microseconds since 1970 UTC, computed by the database: never too many.
+
+    Where ``USE_TZ`` is off, MySQL and SQLite keep local times and do not know the zone; then the hour of summer time
+    is taken off all year.
+    """
+
+    output_field = BigIntegerField()
+    arity = 1
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
+        return DatabaseClock().as_sql(compiler, connection)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"(extract(epoch from {sql}) * 1000000)::bigint", params
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"(timestampdiff(microsecond, '1970-01-01', {sql}) - {largest_utc_offset()})", params
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"(django_timestamp_diff({sql}, '1970-01-01 00:00:00') - {largest_utc_offset()})", params
+
+
+def largest_utc_offset() -> int:
+    """Microseconds by which stored local times are ahead of UTC at most; 0 where UTC is stored."""
+    if django_settings.USE_TZ:
+        return 0
+    zone, year = timezone.get_default_timezone(), datetime.now().year
+    offsets = [datetime(year, month, 1, tzinfo=zone).utcoffset() or timedelta() for month in range(1, 13)]
+    return max(offsets) // MICROSECOND
 
 
 def database_now(using: str) -> int:
@@ -62,4 +98,4 @@ def to_micros(instant: datetime) -> int:
     """Turn a datetime as Django stores it into microseconds since 1970 UTC."""
     if timezone.is_naive(instant):
         instant = timezone.make_aware(instant, timezone.get_default_timezone())
-    return (instant - EPOCH) // timedelta(microseconds=1)
+    return (instant - EPOCH) // MICROSECOND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -55,6 +56,8 @@ class Settings:
     ALLOWED_CALLABLES: Sequence[str] | None = None
     #: Aliases of the databases that a tick looks into; None: the one that the routers name for ScheduledJob.
     DATABASES: Sequence[str] | None = None
+    #: How long jobs that have ended are kept, such as "30d"; ticks delete them afterwards. None: for ever.
+    RETENTION: timedelta | str | None = None
     #: Dotted path of the function ``(text, what, job)`` that gives what may be shown of arguments, results and errors.
     REDACT: str | None = "django_future_celery.redaction.mask_secrets"
 

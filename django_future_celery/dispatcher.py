@@ -19,6 +19,7 @@ from django_future_celery.conf import settings
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.outages import BROKER, database, outages
+from django_future_celery.pruning import prune_in_tick
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
@@ -101,6 +102,9 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     claim = take_due(using, now)
     sent, broken = send(claim.ready, publish, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
+    idle = not (claim.ready or claim.more)
+    if idle and (again := prune_in_tick(using, now)) is not None:
+        wake = min(wake or again, again)
     return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
 
 

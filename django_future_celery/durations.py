@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +66,12 @@ def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> da
     return end
 
 
+def offset_of(value: datetime | timedelta | str) -> timedelta | None:
+    """Give the offset that a form of ``start_of`` says, None for a datetime."""
+    time = _parsed(value) if isinstance(value, str) else value
+    return time if isinstance(time, timedelta) else None
+
+
 def length_of(value: timedelta | str) -> timedelta:
     """Give the length of time that a timedelta of zero or more, ``'5m'`` or ``'PT30M'`` says.
 
@@ -102,6 +109,7 @@ def _forward(offset: timedelta) -> timedelta:
     return offset
 
 
+@functools.lru_cache(maxsize=256)
 def _parsed(value: str) -> datetime | timedelta:
     text = value.strip()
     if _OFFSET.fullmatch(text):
@@ -145,6 +153,8 @@ def _datetime(text: str) -> datetime | None:
 
 def _stored(value: datetime) -> datetime:
     """Give the instant as Django stores it: UTC, or naive in the default time zone if ``USE_TZ`` is off."""
+    if value.tzinfo is UTC and settings.USE_TZ:
+        return value
     if timezone.is_naive(value):
         if not settings.USE_TZ:
             return value

@@ -120,6 +120,8 @@ class ScheduledJob(models.Model):
                 fields=["status", "wake_at"],
                 where=Q(execution_start__isnull=False, execution_end__isnull=True),
             ),
+            # The ended rows by age, of each status for itself: a kept status is not read to find those of another.
+            PartialIndex(name="future_ended", fields=["status", "execution_end"], where=Q(wake_at__isnull=True)),
             PartialIndex(
                 name="future_object",
                 fields=["content_type", "object_id"],

@@ -74,6 +74,12 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
+def check_relative_to(value: str) -> None:
+    """Refuse what says neither that offsets count from now nor from the start of the slot. Raises InvalidOption."""
+    if value not in ("now", "scheduled"):
+        raise InvalidOption(f"relative_to={value!r} is unknown: use 'now' or 'scheduled'.")
+
+
 def whole(name: str, value: Any, lowest: int, highest: int) -> int:
     """Give the whole number. Raises InvalidOption."""
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:

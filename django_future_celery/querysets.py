@@ -15,15 +15,25 @@ from django.db import connections, transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, F, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat
 from django.db.models.lookups import LessThanOrEqual
+from django.utils import timezone
 
 from django_future_celery.backoff import dispatch_patience, unknown_pause
-from django_future_celery.clock import SECOND, DatabaseClock, database_now, to_datetime, to_micros
+from django_future_celery.clock import (
+    SECOND,
+    DatabaseClock,
+    Micros,
+    database_now,
+    to_datetime,
+    to_micros,
+)
 from django_future_celery.conf import settings
+from django_future_celery.durations import offset_of, start_of
+from django_future_celery.options import check_relative_to
 from django_future_celery.statements import SQL, Given, Statement, update_sql
 from django_future_celery.states import END_STATES, Status
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from django_future_celery.models import ScheduledJob
 
@@ -74,6 +84,14 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def ended(self) -> ScheduledJobQuerySet:
         return self.filter(status__in=END_STATES)
+
+    def ended_before(self, status: str, moment: datetime) -> ScheduledJobQuerySet:
+        """The rows of one end state whose last run, or their wait if they never ran, ended before ``moment``.
+
+        The oldest first, as their index has them: nothing is read of the rows that are kept, and nothing is sorted.
+        """
+        ended = self.filter(status=status, wake_at=None, execution_end__lt=moment)
+        return ended.order_by("execution_end")
 
     def woken(self, now: int) -> ScheduledJobQuerySet:
         """The rows that a tick must look at by ``now``: due, or their dispatch lease, pause or run lease is over."""
@@ -181,6 +199,29 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         )
         return written == 1
 
+    def reschedule(self, date: datetime | timedelta | str, *, relative_to: str = "now") -> int:
+        """Move the slots of the rows that wait, in one statement; each slot keeps its length. Give their number.
+
+        This is not ``job.reschedule``, which schedules a copy: running and ended rows stay as they are.
+
+        Args:
+            date: as for ``schedule_job``; an offset counts from now, so that all slots then begin at one instant.
+            relative_to: ``'scheduled'`` lets an offset count from the start of each row's own slot instead.
+
+        Raises:
+            InvalidTime, InvalidTimeType: the date says no time.
+            InvalidOption: another ``relative_to``.
+        """
+        check_relative_to(relative_to)
+        start: Any = start_of(date, now=timezone.now())
+        due_at: Any = _micros(to_micros(start))
+        end: Any = F("time_slot_end") + (Value(start, DateTimeField()) - F("time_slot_start"))
+        if relative_to == "scheduled" and (offset := offset_of(date)) is not None:
+            start, end = F("time_slot_start") + offset, F("time_slot_end") + offset
+            due_at = Micros(start)
+        # The start last: MySQL assigns from left to right, and the others still compute with the old one.
+        return self.scheduled().update(time_slot_end=end, wake_at=due_at, dispatched_at=None, time_slot_start=start)
+
     # -- scheduled → running ----------------------------------------------------------------------------------------
 
     def start(
@@ -230,7 +271,8 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         if patience := code_patience(job, clock):
             _move(due, job, error=reason, **patience)
         else:
-            _move(due, job, status=Status.FAILED, error=reason, **ENDED)
+            ended = job.execution_end or to_datetime(clock)
+            _move(due, job, status=Status.FAILED, error=reason, execution_end=ended, **ENDED)
         self.expire(now or to_datetime(clock))
 
     # -- running → running ------------------------------------------------------------------------------------------
@@ -336,9 +378,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         # A row that was never started has an error if it has waited for its code.
         expired = _after("error", EXPIRED)
         not_again = Concat(F("error"), Value("\n" + NOT_TRIED_AGAIN))
-        return over.filter(attempts=0).update(status=Status.EXPIRED, error=expired, **ENDED) + over.filter(
+        ended = {"execution_end": _unless_it_ran(moment), **ENDED}
+        return over.filter(attempts=0).update(status=Status.EXPIRED, error=expired, **ended) + over.filter(
             attempts__gt=0
-        ).update(status=Status.FAILED, error=not_again, **ENDED)
+        ).update(status=Status.FAILED, error=not_again, **ended)
 
     def cancel(self, *, terminate: bool = False) -> int:
         """End the rows that wait, and ask the runs to stop; give the number of both together.
@@ -347,7 +390,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             terminate: also have the processes of the runs killed, by Celery and at the next tick.
         """
         asked = to_datetime(database_now(self.db))
-        ended = {"error": CANCELLED, **ENDED, "status": Status.CANCELLED}
+        ended = {"error": CANCELLED, "execution_end": _unless_it_ran(asked), **ENDED, "status": Status.CANCELLED}
         # One statement, so that no row slips through between two; the status last: MySQL assigns in this order.
         return self.filter(status__in=[Status.SCHEDULED, Status.RUNNING]).update(
             cancel_requested_at=Coalesce("cancel_requested_at", Value(asked, DateTimeField())),
@@ -357,7 +400,8 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def if_waiting(self, column: str, value: Any) -> Case:
         field: Any = self.model._meta.get_field(column)
-        return Case(When(status=Status.SCHEDULED, then=Value(value, field)), default=F(column), output_field=field)
+        waiting = value if hasattr(value, "resolve_expression") else Value(value, field)
+        return Case(When(status=Status.SCHEDULED, then=waiting), default=F(column), output_field=field)
 
 
 def code_patience(job: ScheduledJob, now: int) -> dict[str, Any]:
@@ -455,6 +499,11 @@ def _after(column: str, text: str) -> Case:
     """``text``, and below it what the column has, if anything."""
     both = Concat(Value(f"{text}\n"), F(column), output_field=TextField())
     return Case(When(**{column: ""}, then=Value(text)), default=both, output_field=TextField())
+
+
+def _unless_it_ran(moment: datetime) -> Coalesce:
+    """The end of a job that ends while it waits: an earlier attempt keeps its own."""
+    return Coalesce("execution_end", Value(moment, DateTimeField()))
 
 
 def _micros(value: int) -> Value:

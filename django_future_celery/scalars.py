@@ -33,7 +33,7 @@ def is_json(value: Any) -> bool:
     """Tell whether JSON gives the value back as it is. Subclasses never are: they would lose their type."""
     kind = type(value)
     if kind is str:
-        return not _BETWEEN_SURROGATES.search(value)
+        return value.isascii() or not _BETWEEN_SURROGATES.search(value)
     if kind is int:
         return bool(value.bit_length() < MAX_INT_BITS)
     return value is None or kind is bool or (kind is float and isfinite(value))

@@ -30,7 +30,10 @@ def dumps(value: object, *, bind: str) -> str:
     Model instances are references into the database that the router writes them to.
     Raises InvalidArguments, naming the part, for what would not come back equal and of the same type.
     """
-    return json.dumps(_Writer().write(value, Place(bind)), separators=(",", ":"), allow_nan=False)
+    # What most calls have.
+    if not value and type(value) in _EMPTY:
+        return _EMPTY[type(value)]
+    return _encode(_Writer().write(value, Place(bind)))
 
 
 def loads(text: str, *, bind: str) -> Any:
@@ -54,6 +57,10 @@ def preview(text: str) -> str:
         return _show(json.loads(text))
     except Exception:
         return text
+
+
+_EMPTY: dict[type, str] = {tuple: '{"$tuple":[]}', list: "[]", dict: "{}"}
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class _Cycle(Exception):
@@ -95,14 +102,15 @@ class _Writer:
             self.open.pop()
 
     def write_list(self, value: Iterable[Any], place: Place) -> list[Any]:
-        return [self.write(item, place.at(index)) for index, item in enumerate(value)]
+        # A place is made only where something might be said of it.
+        return [item if is_json(item) else self.write(item, place.at(index)) for index, item in enumerate(value)]
 
     def write_items(self, value: Any, place: Place) -> dict[str, Any]:
         return {f"${type(value).__name__}": self.write_list(value, place)}
 
     def write_dict(self, value: dict[Any, Any], place: Place) -> dict[str, Any]:
         if all(type(key) is str and is_json(key) and not key.startswith("$") for key in value):
-            return {key: self.write(item, place.at(key)) for key, item in value.items()}
+            return {key: item if is_json(item) else self.write(item, place.at(key)) for key, item in value.items()}
         keys = self.write_list(value, place.part("keys"))
         values = self.write_list(value.values(), place.part("values"))
         return {"$dict": [list(pair) for pair in zip(keys, values, strict=True)]}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,14 @@ WRONG = {
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
     "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
     "BEAT_LEASE_SECONDS": ("E017", SECONDS),
+    "RETENTION": ("E021", [0, 30, True, "", "30", "0d", timedelta(), timedelta(days=-1), "2030-01-01T00:00"]),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],
     "HEARTBEAT_SECONDS": [0.1, 29.9],
     "CLAIM_SIZE": [1],
     "PICKLE": [True, False],
+    "RETENTION": [None, "30d", "PT12H", timedelta(days=1)],
     "ALLOWED_CALLABLES": [None, [], ["shop.jobs.*"], ("a.b", "c.d")],
     "DATABASES": [None, ["default"], ("default",)],
     "REDACT": [None, "django_future_celery.redaction.mask_secrets", "builtins.format"],

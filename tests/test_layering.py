@@ -30,12 +30,13 @@ LAYERS = [
         "callables",
         "durations",
         "options",
+        "calls",
         "transactions",
     ],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["statements", "leases", "querysets"],
     ["models"],
-    ["scheduling", "heartbeat", "leadership", "attempts", "recovery", "sticky"],
+    ["rows", "scheduling", "bulk", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
     ["dispatcher", "runner"],
     ["batch"],
     ["processing"],
@@ -50,6 +51,7 @@ ON_TOP = {"__init__", "checks", "project_checks", "apps"}
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {
     ("__init__", "schedule_job"),
+    ("__init__", "schedule_jobs"),
     ("__init__", "run_jobs"),
     ("__init__", "__getattr__"),
     ("models", "reschedule"),
@@ -356,6 +358,7 @@ def test_every_public_function_says_what_it_does():
 def test_the_public_names_are_those_of_django_future_and_a_few():
     assert set(django_future_celery.__all__) == {
         "JobCancelled",
+        "Job",
         "Retry",
         "ScheduledJob",
         "job_as_parameter",
@@ -363,5 +366,6 @@ def test_the_public_names_are_those_of_django_future_and_a_few():
         "non_atomic_job",
         "run_jobs",
         "schedule_job",
+        "schedule_jobs",
         "sticky_job",
     }
