@@ -81,12 +81,18 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return self.in_progress().filter(terminate=True)
 
     def priorities(self) -> Iterator[int]:
-        """The priorities in use, the highest first: one index seek for each, whatever the number of rows."""
-        waiting = self.filter(wake_at__isnull=False).order_by("-priority").values_list("priority", flat=True)
-        priority = waiting.first()
+        """The priorities in use, the highest first: one index seek for each, whatever the number of rows.
+
+        Where the index has all rows, those that only ended rows have are among them: to seek the next row that waits
+        would be to read past all that have ended.
+        """
+        partial = connections[self.db].features.supports_partial_indexes
+        indexed = self.filter(wake_at__isnull=False) if partial else self
+        levels = indexed.order_by("-priority").values_list("priority", flat=True)
+        priority = levels.first()
         while priority is not None:
             yield priority
-            priority = waiting.filter(priority__lt=priority).first()
+            priority = levels.filter(priority__lt=priority).first()
 
     def level(self, priority: int) -> ScheduledJobQuerySet:
         """The rows of one priority in the order of their wake-up, as the index has them: nothing to sort."""
