@@ -137,12 +137,12 @@ def divide(objects: ScheduledJobQuerySet, now: int) -> Claim:
 
 def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[ScheduledJob]:
     """Lock due rows: those whose message seems lost, which are in the window already, then what it has room for."""
-    rows = objects.scheduled().woken(now).defer("error", "return_value", "failures")
+    rows = objects.woken(now).defer("error", "return_value", "failures")
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
     jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
     room = max(0, min(room, settings.CLAIM_SIZE - len(jobs)))
     for priority in objects.priorities():
-        fresh = list(rows.filter(dispatched_at=None).level(priority).locked()[:room])
+        fresh = rows.not_running().filter(dispatched_at=None).level(priority).locked().first_rows(room)
         jobs, room = jobs + fresh, room - len(fresh)
         if room == 0:
             claim.more = True

@@ -98,6 +98,22 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         """The rows of one priority in the order of their wake-up, as the index has them: nothing to sort."""
         return self.filter(priority=priority, wake_at__isnull=False).order_by("wake_at", "id")
 
+    def not_running(self) -> ScheduledJobQuerySet:
+        """The scheduled rows among those that have a wake-up.
+
+        Said so because few rows run: hearing of a status that few rows have, a planner takes the rows of a level for a
+        few, and reads and sorts all of them.
+        """
+        return self.exclude(status=Status.RUNNING)
+
+    def first_rows(self, limit: int) -> list[ScheduledJob]:
+        """Fetch the first rows of a level, reading no more than these, whatever the planner knows of the table."""
+        with transaction.atomic(using=self.db, savepoint=False):
+            if connections[self.db].vendor == "postgresql":
+                with connections[self.db].cursor() as cursor:
+                    cursor.execute("SET LOCAL enable_sort = off")
+            return list(self[:limit])
+
     def next_wake(self, after: int) -> int | None:
         """The next instant after ``after`` at which a row wants to be looked at."""
         ahead = self.filter(wake_at__gt=after)
