@@ -1,4 +1,4 @@
-"""A tick: recover what is lost, claim what is due, hand it over.
+"""A tick: claim what is due, hand it over, recover what is lost.
 
 The claim is committed before anything is sent. A claim whose message is lost on the way, or never left, ends with its
 dispatch lease, and the row is simply due again.
@@ -6,6 +6,7 @@ dispatch lease, and the row is simply due again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +52,8 @@ class Tick:
 
     #: The database's clock when it began: what became due later is left for the next tick.
     now: int
+    #: This process's stopwatch just after that, in seconds.
+    stopwatch: float
     #: When the next row after that wants to be looked at; not asked for where due rows were left behind.
     wake: int | None
     sent: int
@@ -85,16 +88,16 @@ def tick_all(publish: Publish, terminate: Terminate | None = None) -> dict[str, 
 
 
 def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Tick:
-    """Hand over what is due in the database ``using``: one batch at most."""
-    now = database_now(using)
+    """Hand over what is due in the database ``using``, one batch at most; what is less urgent comes after that."""
+    now, stopwatch = database_now(using), time.monotonic()
+    claim = take_due(using, now)
+    sent, broken = send(claim.ready, publish, using)
     sticky.ensure(using, now)
     recovered = recover(using, now)
     if terminate is not None:
         stop_runs(terminate, using)
-    claim = take_due(using, now)
-    sent, broken = send(claim.ready, publish, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
-    return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
+    return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, broken)
 
 
 def stop_runs(terminate: Terminate, using: str) -> None:

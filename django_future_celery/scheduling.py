@@ -31,6 +31,7 @@ from django_future_celery.exceptions import (
     InvalidOption,
 )
 from django_future_celery.models import ScheduledJob
+from django_future_celery.nudges import nudge
 from django_future_celery.options import NAMES, Options, chosen, whole
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
@@ -67,6 +68,7 @@ def schedule(
     vars(job).update(chosen(options, function))
     set_arguments(job, args, kwargs)
     job.save(using=database)
+    nudge(database, job.due_at)
     return job
 
 

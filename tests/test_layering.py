@@ -30,6 +30,7 @@ LAYERS = [
         "callables",
         "durations",
         "options",
+        "nudges",
         "transactions",
     ],
     ["scalars", "pickles", "content_objects", "references", "serializers"],

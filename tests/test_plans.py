@@ -13,7 +13,6 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from django_future_celery.dispatcher import tick
-from django_future_celery.models import ScheduledJob
 from django_future_celery.processing import Pass
 from django_future_celery.recovery import record_death
 from django_future_celery.runner import finish, start
@@ -43,7 +42,6 @@ def reads_little(alias, vendor):
         with metered(alias) as readings:
             yield
         assert readings
-        for r in [e for e in readings if e.read > MOST[vendor]]: print("XXX", r.read, r.sql[:100], r.sql[r.sql.find("WHERE"):])
         assert [each for each in readings if each.read > MOST[vendor]] == []
 
     return check
