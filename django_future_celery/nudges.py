@@ -7,6 +7,7 @@ of beat's sleep: the row says all.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from select import select
 from typing import Any
@@ -55,12 +56,13 @@ class Listener:
             raise InterfaceError("FUTURE_CELERY_NUDGE takes psycopg 3.")
         return True
 
-    def drain(self) -> None:
+    def drain(self) -> bool:
         """Take what has arrived. Raises DatabaseError if the connection is gone."""
         with self._wrapper.wrap_database_errors:
             self._wrapper.connection.pgconn.consume_input()
             while self._wrapper.connection.pgconn.notifies():
                 pass
+        return True
 
     def close(self) -> None:
         wrapper, self._wrapper = self._wrapper, None
@@ -75,20 +77,18 @@ class Nudges:
     def __init__(self) -> None:
         self._listeners: dict[str, Listener] = {}
 
-    def heard(self, databases: Any, seconds: float) -> bool | None:
+    def heard(self, databases: Sequence[str], seconds: float) -> bool | None:
         """Sleep until the next nudge, for ``seconds`` at most: whether there was one; None: there is nowhere to listen.
 
         A connection that fails is told in the log once, and opened anew the next time.
         """
         wanted = [using for using in databases if settings.NUDGE and connections[using].vendor == "postgresql"]
-        listening, new = [], False
-        for using in wanted:
-            listener = self._listeners.setdefault(using, Listener(using))
-            opened = self._try(listener, listener.open)
-            listening += [] if opened is None else [listener]
-            new = new or bool(opened)
+        listeners = [self._listeners.setdefault(using, Listener(using)) for using in wanted]
+        opened = {listener: self._try(listener, listener.open) for listener in listeners}
+        listening = [listener for listener in listeners if opened[listener] is not None]
         if not listening:
             return None
+        new = any(opened.values())
         ready, _, _ = select(listening, [], [], 0 if new else seconds)
         for listener in ready:
             self._try(listener, listener.drain)
@@ -98,7 +98,8 @@ class Nudges:
         for listener in self._listeners.values():
             listener.close()
 
-    def _try(self, listener: Listener, step: Any) -> Any:
+    def _try(self, listener: Listener, step: Callable[[], bool]) -> bool | None:
+        """Give what the step gives; None if it failed, and then the connection is closed."""
         subject = f"The nudge of {listener.using!r}"
         try:
             result = step()

@@ -108,10 +108,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def first_rows(self, limit: int) -> list[ScheduledJob]:
         """Fetch the first rows of a level, reading no more than these, whatever the planner knows of the table."""
-        with transaction.atomic(using=self.db, savepoint=False):
-            if connections[self.db].vendor == "postgresql":
-                with connections[self.db].cursor() as cursor:
-                    cursor.execute("SET LOCAL enable_sort = off")
+        if connections[self.db].vendor != "postgresql":
+            return list(self[:limit])
+        with transaction.atomic(using=self.db, savepoint=False), connections[self.db].cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
             return list(self[:limit])
 
     def next_wake(self, after: int) -> int | None:
