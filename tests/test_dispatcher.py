@@ -1,4 +1,4 @@
-"""A tick: recover what is lost, claim what is due, hand it over. The publish function is a list's ``append``."""
+"""A tick: claim what is due, hand it over, recover what is lost. The publish function is a list's ``append``."""
 
 import re
 import threading
@@ -467,6 +467,13 @@ class TestLostRuns:
         job = started_job(alias, **columns)
         ScheduledJob.objects.using(alias).filter(pk=job.pk).update(wake_at=database_now(alias) - SECOND)
         return job
+
+    def test_are_ended_after_what_is_due_was_sent(self, alias):
+        job, seen = self.lost(alias), []
+        due_job(alias)
+        tick(lambda due: seen.append(row_of(job)["status"]), alias)
+
+        assert (seen, row_of(job)["status"]) == (["running"], "failed")
 
     def test_without_attempts_left_fail_and_name_the_worker(self, alias, caplog):
         job = self.lost(alias)
