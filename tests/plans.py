@@ -8,6 +8,7 @@ from itertools import count
 
 import psycopg
 from django.db import connections
+from psycopg.adapt import PyFormat, Transformer
 
 from django_future_celery.clock import SECOND, database_now, to_datetime
 from django_future_celery.models import ScheduledJob
@@ -134,8 +135,12 @@ class RowsByPlan(Meter):
         if not self.connection.settings_dict["OPTIONS"]["server_side_binding"]:
             return cursor.execute(f"{explain} {sql}", params).fetchone()
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        numbers = count(1)
-        cursor.execute("PREPARE metered AS " + re.sub("%s", lambda found: f"${next(numbers)}", sql))
+        numbers, adapters = count(1), Transformer(cursor.connection)
+        adapters.dump_sequence(params or (), [PyFormat.AUTO] * len(params or ()))
+        known = cursor.connection.adapters.types
+        types = ", ".join(known[oid].regtype if oid else "unknown" for oid in adapters.types or ())
+        numbered = re.sub("%s", lambda found: f"${next(numbers)}", sql)
+        cursor.execute(f"PREPARE metered {f'({types})' if types else ''} AS {numbered}")
         values = f"({', '.join(['%s'] * len(params))})" if params else ""
         cursor.execute(psycopg.ClientCursor(cursor.connection).mogrify(f"{explain} EXECUTE metered{values}", params))
         plan = cursor.fetchone()
