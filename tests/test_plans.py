@@ -54,7 +54,7 @@ def test_a_tick_reads_what_it_takes(alias, rows, reads_little, analyzed):
     rows.filter(pk=moved.pk).update(time_slot_start=timezone.now() + timedelta(hours=1))
     sent = []
     with reads_little():
-        done = tick(sent.append, alias, terminate=print)
+        done = tick(sent.extend, alias, terminate=print)
     assert (len(sent), done.over, done.recovered.failed, done.more) == (45, 4, 5, True)
 
 
@@ -62,7 +62,7 @@ def test_a_full_window_reads_none_of_the_due_rows(alias, reads_little):
     fill(alias, SIZE, sent=WINDOW)
     sent = []
     with reads_little():
-        done = tick(sent.append, alias)
+        done = tick(sent.extend, alias)
     assert (len(sent), done.more) == (25, True)
 
 
