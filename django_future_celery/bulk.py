@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from django_future_celery.calls import Job
 from django_future_celery.exceptions import FutureCeleryError, InvalidArguments
 from django_future_celery.models import ScheduledJob
+from django_future_celery.nudges import nudge
 from django_future_celery.options import NAMES
 from django_future_celery.rows import RowBuilder
 
@@ -22,6 +23,8 @@ def schedule_jobs(jobs: Iterable[Job], using: str | None = None) -> list[Schedul
     builder = RowBuilder(using)
     rows = list(build(builder, jobs))
     insert(rows, builder.database)
+    if rows:
+        nudge(builder.database, min(row.due_at for row in rows))
     return rows
 
 

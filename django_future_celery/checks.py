@@ -60,6 +60,7 @@ def _retention(value: Any) -> bool:
 
 
 SECONDS = (_positive, "a number of seconds above 0")
+SWITCH = (lambda value: isinstance(value, bool), "True or False")
 COUNT = (_whole, "a whole number above 0")
 
 RULES = {
@@ -81,7 +82,8 @@ RULES = {
     "STICKY_INTERVAL": Rule("E010", *SECONDS),
     "MAX_ATTEMPTS": Rule("E019", lambda value: _whole(value) and value <= MOST_ATTEMPTS, f"from 1 to {MOST_ATTEMPTS}"),
     "UNKNOWN_CALLABLE_GRACE": Rule("E020", *SECONDS),
-    "PICKLE": Rule("E011", lambda value: isinstance(value, bool), "True or False"),
+    "PICKLE": Rule("E011", *SWITCH),
+    "NUDGE": Rule("E022", *SWITCH),
     "MAX_ARGUMENTS_SIZE": Rule("E012", *COUNT),
     "MAX_RESULT_SIZE": Rule("E013", *COUNT),
     "MAX_ERROR_SIZE": Rule("E014", *COUNT),

@@ -22,6 +22,8 @@ class Settings:
     RUN_LEASE_SECONDS: float = 60.0
     #: How often a process renews the leases of its runs, in seconds; less than half the run lease.
     HEARTBEAT_SECONDS: float = 15.0
+    #: Whether jobs that are due at once wake beat when they are committed, by NOTIFY; on PostgreSQL only.
+    NUDGE: bool = False
     #: How many due rows one round of a tick takes.
     CLAIM_SIZE: int = 200
     #: How many jobs may be with the broker at a time; the rest wait in the database.

@@ -1,4 +1,4 @@
-"""A tick: recover what is lost, claim what is due, hand it over.
+"""A tick: claim what is due, hand it over, recover what is lost.
 
 The claim is committed before anything is sent. A claim whose message is lost on the way, or never left, ends with its
 dispatch lease, and the row is simply due again.
@@ -6,6 +6,7 @@ dispatch lease, and the row is simply due again.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Tick:
 
     #: The database's clock when it began: what became due later is left for the next tick.
     now: int
+    #: This process's stopwatch just after that, in seconds.
+    stopwatch: float
     #: When the next row after that wants to be looked at; not asked for where due rows were left behind.
     wake: int | None
     sent: int
@@ -93,19 +96,19 @@ def tick_all(publish: Publish, terminate: Terminate | None = None) -> dict[str, 
 
 
 def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Tick:
-    """Hand over what is due in the database ``using``: one batch at most."""
-    now = database_now(using)
+    """Hand over what is due in the database ``using``, one batch at most; what is less urgent comes after that."""
+    now, stopwatch = database_now(using), time.monotonic()
+    claim = take_due(using, now)
+    sent, broken = send(claim.ready, publish, using)
     sticky.ensure(using, now)
     recovered = recover(using, now)
     if terminate is not None:
         stop_runs(terminate, using)
-    claim = take_due(using, now)
-    sent, broken = send(claim.ready, publish, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
     idle = not (claim.ready or claim.more)
     if idle and (again := prune_in_tick(using, now)) is not None:
         wake = min(wake or again, again)
-    return Tick(now, wake, sent, len(claim.over), recovered, claim.more, broken)
+    return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, broken)
 
 
 def stop_runs(terminate: Terminate, using: str) -> None:
@@ -148,12 +151,12 @@ def divide(objects: ScheduledJobQuerySet, now: int) -> Claim:
 
 def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[ScheduledJob]:
     """Lock due rows: those whose message seems lost, which are in the window already, then what it has room for."""
-    rows = objects.scheduled().woken(now).to_run()
+    rows = objects.woken(now).to_run()
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
     jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
     room = max(0, min(room, settings.CLAIM_SIZE - len(jobs)))
     for priority in objects.priorities():
-        fresh = list(rows.filter(dispatched_at=None).level(priority).locked()[:room])
+        fresh = rows.not_running().filter(dispatched_at=None).level(priority).locked().first_rows(room)
         jobs, room = jobs + fresh, room - len(fresh)
         if room == 0:
             claim.more = True

@@ -52,20 +52,19 @@ class Pass:
         """The rows that are due, except those that a dispatcher has sent or that pause before their next attempt."""
         horizon = max(self.clock, to_micros(self.moment))
         free = Q(dispatched_at=None, attempts=0) | Q(wake_at__lte=self.clock)
-        return (
-            self.objects.scheduled().woken(horizon).filter(free, time_slot_start__lte=self.moment, pk__lte=self.last_id)
-        )
+        rows = self.objects.woken(horizon).not_running()
+        return rows.filter(free, time_slot_start__lte=self.moment, pk__lte=self.last_id)
 
     def pages(self) -> Iterator[list[ScheduledJob]]:
         for priority in self.objects.priorities():
             level = self.due().level(priority).to_run()
-            page = list(level[:PAGE])
+            page = level.first_rows(PAGE)
             while page:
                 # Noted first: a job that runs has another wake-up.
                 wake_at, pk = page[-1].wake_at, page[-1].pk
                 yield page
                 later = Q(wake_at__gt=wake_at) | Q(wake_at=wake_at, pk__gt=pk)
-                page = list(level.filter(later, wake_at__gte=wake_at)[:PAGE])
+                page = level.filter(later, wake_at__gte=wake_at).first_rows(PAGE)
 
     def expire(self, page: list[ScheduledJob]) -> None:
         over = [due.pk for due in page if due.time_slot_end is not None and due.time_slot_end < self.moment]

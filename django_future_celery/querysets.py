@@ -122,16 +122,38 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return self.in_progress().filter(terminate=True)
 
     def priorities(self) -> Iterator[int]:
-        """The priorities in use, the highest first: one index seek for each, whatever the number of rows."""
-        waiting = self.filter(wake_at__isnull=False).order_by("-priority").values_list("priority", flat=True)
-        priority = waiting.first()
+        """The priorities in use, the highest first: one index seek for each, whatever the number of rows.
+
+        Where the index has all rows, those that only ended rows have are among them: to seek the next row that waits
+        would be to read past all that have ended.
+        """
+        partial = connections[self.db].features.supports_partial_indexes
+        indexed = self.filter(wake_at__isnull=False) if partial else self
+        levels = indexed.order_by("-priority").values_list("priority", flat=True)
+        priority = levels.first()
         while priority is not None:
             yield priority
-            priority = waiting.filter(priority__lt=priority).first()
+            priority = levels.filter(priority__lt=priority).first()
 
     def level(self, priority: int) -> ScheduledJobQuerySet:
         """The rows of one priority in the order of their wake-up, as the index has them: nothing to sort."""
         return self.filter(priority=priority, wake_at__isnull=False).order_by("wake_at", "id")
+
+    def not_running(self) -> ScheduledJobQuerySet:
+        """The scheduled rows among those that have a wake-up.
+
+        Said so because few rows run: hearing of a status that few rows have, a planner takes the rows of a level for a
+        few, and reads and sorts all of them.
+        """
+        return self.exclude(status=Status.RUNNING)
+
+    def first_rows(self, limit: int) -> list[ScheduledJob]:
+        """Fetch the first rows of a level, reading no more than these, whatever the planner knows of the table."""
+        if connections[self.db].vendor != "postgresql":
+            return list(self[:limit])
+        with transaction.atomic(using=self.db, savepoint=False), connections[self.db].cursor() as cursor:
+            cursor.execute("SET LOCAL enable_sort = off")
+            return list(self[:limit])
 
     def next_wake(self, after: int) -> int | None:
         """The next instant after ``after`` at which a row wants to be looked at."""

@@ -25,6 +25,7 @@ from django_future_celery.conf import settings
 from django_future_celery.dispatcher import Tick, databases, tick_all
 from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
+from django_future_celery.nudges import Nudges
 from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.publishing import Publisher
 from django_future_celery.text import one_line
@@ -90,19 +91,29 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         # What was sent is written down at once: whoever leads next must not send it again.
         super().__init__(*args, sync_every_tasks=1, **options)
         self._publish = Publisher(self.app)
+        self._nudges = Nudges()
         self._leadership = Leadership(self.app.main or "celery")
         self._in_order = False
         self._last_sent = 0.0
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Do what is due; give the seconds until the next call."""
-        began = time.monotonic()
-        if began >= self._next_tick:
-            self._next_tick = began + self._tick_jobs()
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = self._tick_jobs()
         pause = min(self._tick_periodic_tasks(*args, **options), settings.BEAT_LEASE_SECONDS / RENEWALS)
-        return max(0.0, min(pause, self._next_tick - time.monotonic()))
+        return self._sleep(max(0.0, min(pause, self._next_tick - time.monotonic())))
+
+    def _sleep(self, pause: float) -> float:
+        """Sleep here if there are nudges to hear; give the seconds that Celery is to sleep."""
+        heard = self._nudges.heard(databases(), pause)
+        if heard is None:
+            return pause
+        if heard:
+            self._next_tick = 0.0
+        return 0.0
 
     def close(self) -> None:
+        self._nudges.close()
         self._publish.close()
         try:
             super().close()
@@ -112,11 +123,20 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _tick_jobs(self) -> float:
+        """Tick; give the instant of the next one, by this process's stopwatch."""
+        began = time.monotonic()
         ticks = tick_all(self._publish, self._publish.terminate)
-        return min(self._pause_after(ticks.get(using), using) for using in databases())
+        return min(
+            (tick.stopwatch if tick else began) + self._pause_after(tick, using)
+            for using, tick in ((using, ticks.get(using)) for using in databases())
+        )
 
     def _pause_after(self, tick: Tick | None, using: str) -> float:
-        """Seconds from one tick to the next: none while there is a backlog and room, else until something wakes."""
+        """Seconds from one tick to the next: none while there is a backlog and room, else until something wakes.
+
+        They count from the answer of the database's clock, not from the question: else the next tick would be too
+        early by the way between, find nothing, and be late with the one after.
+        """
         if tick is None or tick.broken:
             return settings.TICK_SECONDS
         if tick.sent or tick.over:

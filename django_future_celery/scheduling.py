@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from django_future_celery.durations import start_of
 from django_future_celery.models import ScheduledJob
+from django_future_celery.nudges import nudge
 from django_future_celery.options import NAMES, Options, check_relative_to
 from django_future_celery.rows import RowBuilder
 
@@ -36,6 +37,7 @@ def schedule(
     builder = RowBuilder(using)
     job = builder.build(date, callable_name, content_object, expires, args, kwargs, queue, priority, check, options)
     job.save(using=builder.database)
+    nudge(builder.database, job.due_at)
     return job
 
 

@@ -1,6 +1,5 @@
-"""A tick: recover what is lost, claim what is due, hand it over. The publish function is a list's ``extend``."""
+"""A tick: claim what is due, hand it over, recover what is lost. The publish function is a list's ``extend``."""
 
-import json
 import re
 import threading
 import time
@@ -470,6 +469,13 @@ class TestLostRuns:
         ScheduledJob.objects.using(alias).filter(pk=job.pk).update(wake_at=database_now(alias) - SECOND)
         return job
 
+    def test_are_ended_after_what_is_due_was_sent(self, alias):
+        job, seen = self.lost(alias), []
+        due_job(alias)
+        tick(lambda due: seen.append(row_of(job)["status"]), alias)
+
+        assert (seen, row_of(job)["status"]) == (["running"], "failed")
+
     def test_without_attempts_left_fail_and_name_the_worker(self, alias, caplog):
         job = self.lost(alias)
         done = tick([].extend, alias)
@@ -724,95 +730,3 @@ def test_a_job_without_a_heartbeat_is_lost_and_rolled_back(alias, vendor, settin
     assert row_of(job)["status"] == "failed"
     assert "Worker lost" in row_of(job)["error"]
     assert not Ledger.objects.using(alias).exists()
-
-
-# -- speed ------------------------------------------------------------------------------------------------------------
-
-FILL = """
-INSERT INTO django_future_celery_scheduledjob
-    (time_slot_start, time_slot_end, callable_name, args, kwargs, queue, priority, max_attempts, created_at,
-     status, wake_at, attempts, dispatches, execution_start, execution_end, worker, task_id, error, terminate)
-SELECT now() + n * interval '1 minute', NULL, 'a.b', '[]', '{{}}', '', n %% 3, 1, now(),
-     '{status}', {wake_at}, {attempts}, 0, {moment}, {moment}, '', '', '', false
-FROM generate_series(1, 20000) AS n
-"""
-
-
-class TestPlans:
-    """20,000 future and 20,000 finished rows cost a tick nothing: its questions are answered by their indexes."""
-
-    @pytest.fixture
-    def full(self, settings):
-        alias = next((name for name in connections if connections[name].vendor == "postgresql"), None)
-        if alias is None:
-            pytest.skip("PostgreSQL only")
-        future = "((extract(epoch from now()) + n * 60) * 1000000)::bigint"
-        with connections[alias].cursor() as cursor:
-            cursor.execute(FILL.format(status="scheduled", wake_at=future, attempts=0, moment="NULL"), [])
-            cursor.execute(FILL.format(status="complete", wake_at="NULL", attempts=1, moment="now()"), [])
-        for each in range(5):
-            due_job(alias, priority=each % 2)
-            started_job(alias)
-        ScheduledJob.objects.using(alias).lease([due_job(alias)], database_now(alias))
-        with connections[alias].cursor() as cursor:
-            cursor.execute("ANALYZE django_future_celery_scheduledjob")
-        return alias
-
-    def plans(self, alias, ask):
-        """The plan of each SELECT on the jobs that ``ask`` makes."""
-        with CaptureQueriesContext(connections[alias]) as queries:
-            ask()
-        found = [query["sql"] for query in queries if re.match("SELECT .*scheduledjob", query["sql"])]
-        assert found
-        with connections[alias].cursor() as cursor:
-            for sql in found:
-                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
-                [row] = cursor.fetchone()
-                [plan] = row if isinstance(row, list) else json.loads(row)
-                yield sql, list(nodes(plan["Plan"]))
-
-    def check(self, alias, ask, index, rows=50):
-        """Every question is answered by the index, without reading many rows or sorting them."""
-        for sql, plan in self.plans(alias, ask):
-            scans = [node for node in plan if "Scan" in node["Node Type"]]
-            assert {node.get("Index Name") for node in scans if "Index Name" in node} <= {index}, sql
-            assert not [node for node in plan if node["Node Type"] == "Seq Scan"], sql
-            looked_at = sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in scans)
-            assert looked_at <= rows, (looked_at, sql)
-
-    def test_due_rows_are_found_by_their_index_and_not_sorted(self, full):
-        rows, now = ScheduledJob.objects.using(full), database_now(full)
-
-        def ask():
-            for priority in rows.priorities():
-                assert len(rows.scheduled().woken(now).filter(dispatched_at=None).level(priority).locked()[:200]) < 10
-
-        self.check(full, ask, "future_wake")
-        for sql, plan in self.plans(full, ask):
-            assert not [node for node in plan if "Sort" in node["Node Type"]], sql
-
-    def test_the_priorities_in_use_are_found_by_a_seek_each(self, full):
-        self.check(full, lambda: list(ScheduledJob.objects.using(full).priorities()), "future_wake")
-
-    def test_the_next_wake_up_is_found_by_a_seek_for_each_priority(self, full):
-        rows = ScheduledJob.objects.using(full)
-        self.check(full, lambda: rows.next_wake(after=database_now(full)), "future_wake")
-
-    def test_lost_runs_are_found_by_the_index_of_what_runs(self, full):
-        rows = ScheduledJob.objects.using(full)
-        self.check(full, lambda: list(rows.lost(database_now(full)).locked()[:200]), "future_running")
-
-    def test_messages_that_are_out_are_counted_and_found_by_their_index(self, full):
-        rows, now = ScheduledJob.objects.using(full), database_now(full)
-        self.check(full, lambda: rows.sent()[:1000].count(), "future_sent")
-        self.check(full, lambda: list(rows.woken(now).sent().order_by("wake_at", "id")[:200]), "future_sent")
-
-    def test_a_whole_tick_reads_few_rows(self, full):
-        for sql, plan in self.plans(full, lambda: tick([].extend, full)):
-            assert not [node for node in plan if node["Node Type"] == "Seq Scan"], sql
-
-
-def nodes(plan):
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)

@@ -31,6 +31,7 @@ LAYERS = [
         "durations",
         "options",
         "calls",
+        "nudges",
         "transactions",
     ],
     ["scalars", "pickles", "content_objects", "references", "serializers"],

@@ -8,12 +8,16 @@ import pytest
 from celery import Celery
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.utils import timezone
 
+from django_future_celery import schedule_job
+from django_future_celery.clock import SECOND
+from django_future_celery.dispatcher import Tick, databases
 from django_future_celery.exceptions import BrokerAway
 from django_future_celery.leadership import Leadership
-from django_future_celery.models import BeatLease
+from django_future_celery.models import BeatLease, ScheduledJob
+from django_future_celery.recovery import Recovered
 from django_future_celery.schedulers import DatabaseScheduler
 
 pytestmark = pytest.mark.django_db(databases=list(django_settings.DATABASES), transaction=True)
@@ -256,3 +260,30 @@ def test_what_another_has_sent_is_not_sent_again_by_a_beat_whose_own_file_is_old
     holder.close()
 
     assert tick(standby) == []
+
+
+def test_the_next_tick_is_not_before_the_database_says_that_the_job_is_due(beat, monkeypatch):
+    """Else it would find nothing, and the one after it would be late."""
+    nothing = {"sent": 0, "over": 0, "recovered": Recovered(), "more": False, "broken": False}
+    [using] = databases()
+    done = Tick(now=5 * SECOND, stopwatch=100.0, wake=7 * SECOND, **nothing)
+    monkeypatch.setattr("django_future_celery.schedulers.tick_all", lambda *args: {using: done})
+
+    assert beat._tick_jobs() == 102.0
+
+
+def test_a_nudge_lets_beat_look_at_once(beat, settings):
+    alias = next((each for each in connections if connections[each].vendor == "postgresql"), None)
+    if alias is None:
+        pytest.skip("PostgreSQL only")
+    settings.FUTURE_CELERY_NUDGE = True
+    settings.FUTURE_CELERY_DATABASES = [alias]
+    settings.FUTURE_CELERY_TICK_SECONDS = 600
+    for _ in range(2):
+        assert beat.tick() == 0.0  # It listens now, and has looked since.
+    job = schedule_job("0s", "tests.shop.jobs.nothing", using=alias)
+    while beat._next_tick:
+        assert beat.tick() == 0.0
+    beat.tick()
+
+    assert ScheduledJob.objects.using(alias).get(pk=job.pk).dispatches == 1

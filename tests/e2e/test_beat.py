@@ -118,3 +118,16 @@ def test_a_job_starts_at_its_instant_and_not_at_the_next_poll(project):
     began = time.monotonic()
     wait_for(job)
     assert time.monotonic() - began < 60
+
+
+def test_a_commit_wakes_a_beat_that_sleeps(project, settings):
+    settings.FUTURE_CELERY_NUDGE = True
+    stack = project("postgresql", "redis", FUTURE_CELERY_TICK_SECONDS=600.0, FUTURE_CELERY_NUDGE=True)
+    settings.FUTURE_CELERY_TICK_SECONDS = 600.0
+    stack.worker()
+    stack.beat()
+    wait_for(schedule_job("0s", "tests.shop.jobs.note", using=stack.alias))
+
+    began = time.monotonic()
+    wait_for(schedule_job("0s", "tests.shop.jobs.note", using=stack.alias))
+    assert time.monotonic() - began < 60
