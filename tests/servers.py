@@ -63,7 +63,11 @@ class PrivateRedis:
 class PrivatePostgreSQL:
     """What was committed survives ``crash()``, as the machine stays up; so there is no need to wait for the disk."""
 
-    OPTIONS = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200"
+    OPTIONS = (
+        "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200"
+        # Whoever asks for it waits at the commit for a server that does not exist, until the connection is cut.
+        " -c synchronous_commit=local -c synchronous_standby_names=nobody"
+    )
 
     def __init__(self):
         # PostgreSQL does not run as root, and its user must be able to enter the folder.

@@ -95,7 +95,7 @@ def run_storm(options, folder):
             progress = Progress(bar)
             storm.rage(faults, cancels, progress)
             settled = storm.settle(options.limit, progress)
-        return tell(options.seed, stage, storm.tally, settled)
+        return tell(options.seed, stage, storm.tally, settled, [oracle.commits_start_the_next_job])
 
 
 def run_scenario(options, folder):

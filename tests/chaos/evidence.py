@@ -20,6 +20,8 @@ class Job:
     time_slot_end: datetime | None
     error: str
     raises: bool = False
+    #: All that it writes is in one transaction with its end.
+    atomic: bool = True
     #: Somebody tried to cancel it.
     cancelled: bool = False
 
@@ -51,6 +53,8 @@ class Change:
     wake_at: int | None
     execution_start: datetime | None
     at: datetime
+    #: Its number in the database.
+    transaction: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Evidence:
     starts: list[Start] = field(default_factory=list)
     #: (job, attempt) of what the jobs wrote in their transactions.
     entries: list[tuple[int, int]] = field(default_factory=list)
+    #: (job, attempt) of what ran after the commits of jobs.
+    hooks: list[tuple[int, int]] = field(default_factory=list)
     #: In the order in which they were made.
     changes: list[Change] = field(default_factory=list)
 
@@ -71,8 +77,9 @@ def collect(planned, file):
     return Evidence(
         planned=set(planned),
         jobs=list(read_jobs(planned)),
-        starts=list(read_starts(file)),
+        starts=[Start(int(job), int(attempt), float(at)) for job, attempt, at in read_marks("start", file)],
         entries=list(Entry.objects.values_list("job", "attempt")),
+        hooks=[(int(job), int(attempt)) for job, attempt, _ in read_marks("hook", file)],
         changes=list(read_changes()),
     )
 
@@ -83,14 +90,14 @@ def read_jobs(planned):
     columns = ("id", "status", "attempts", "max_attempts", "time_slot_start", "time_slot_end", "error")
     for row in ScheduledJob.objects.order_by("id").values(*columns):
         task = planned[row["id"]]
-        yield Job(**row, raises=task.raises, cancelled=task.cancel is not None)
+        yield Job(**row, raises=task.raises, atomic=task.atomic, cancelled=task.cancel is not None)
 
 
-def read_starts(file):
+def read_marks(wanted, file):
     lines = Path(file).read_text().splitlines() if Path(file).exists() else []
-    for word, job, attempt, at in map(str.split, lines):
-        if word == "start":
-            yield Start(int(job), int(attempt), float(at))
+    for word, *rest in map(str.split, lines):
+        if word == wanted:
+            yield rest
 
 
 def read_changes():

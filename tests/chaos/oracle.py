@@ -73,15 +73,25 @@ def callables_are_entered_after_the_start_is_committed(evidence):
 def complete_jobs_wrote_once_in_their_last_attempt(evidence):
     entries = entries_of(evidence)
     for job in evidence.jobs:
-        if job.status == "complete" and entries[job.id] != [job.attempts]:
-            yield f"job {job.id} is complete by attempt {job.attempts}, and there are the writes of {entries[job.id]}"
+        wrote = entries[job.id]
+        # What earlier attempts wrote outside a transaction stays.
+        counted = wrote if job.atomic else [attempt for attempt in wrote if attempt == job.attempts]
+        if job.status == "complete" and counted != [job.attempts]:
+            yield f"job {job.id} is complete by attempt {job.attempts}, and there are the writes of {wrote}"
 
 
 def other_jobs_wrote_nothing(evidence):
     entries = entries_of(evidence)
     for job in evidence.jobs:
-        if job.status != "complete" and entries[job.id]:
+        if job.atomic and job.status != "complete" and entries[job.id]:
             yield f"job {job.id} is {job.status}, and there are the writes of attempts {entries[job.id]}"
+
+
+def hooks_run_once_after_the_job_is_complete(evidence):
+    completed = {(job.id, job.attempts) for job in evidence.jobs if job.status == "complete"}
+    for (job, attempt), times in Counter(evidence.hooks).items():
+        if times > 1 or (job, attempt) not in completed:
+            yield f"the hook of attempt {attempt} of job {job} ran {times} times"
 
 
 def no_job_fails_with_attempts_left(evidence):
@@ -181,6 +191,7 @@ CHECKS = [
     callables_are_entered_after_the_start_is_committed,
     complete_jobs_wrote_once_in_their_last_attempt,
     other_jobs_wrote_nothing,
+    hooks_run_once_after_the_job_is_complete,
     no_job_fails_with_attempts_left,
     jobs_that_raise_do_not_complete,
     expired_jobs_were_never_started,
@@ -201,6 +212,25 @@ def every_start_follows_one_message(evidence):
     for change in evidence.changes:
         if change.new == "running" and change.old_dispatches != 1:
             yield f"job {change.job} was started, and its row counts {change.old_dispatches} messages"
+
+
+def every_job_is_complete(evidence):
+    """Holds only where no process dies and no job raises."""
+    for job in evidence.jobs:
+        if job.status != "complete":
+            yield f"job {job.id} is {job.status}: {job.error[:100]}"
+
+
+def commits_start_the_next_job(evidence):
+    """Holds wherever many jobs are due together; without it, nothing was learned about them."""
+    if not chained(evidence):
+        yield "no job was started by the commit of the one before it"
+
+
+def chained(evidence):
+    """The starts that were committed together with the good end of another job."""
+    ends = {change.transaction for change in evidence.changes if change.new == "complete" and change.transaction}
+    return [change for change in evidence.changes if change.new == "running" and change.transaction in ends]
 
 
 def entries_of(evidence):

@@ -1,13 +1,16 @@
 """Which jobs are scheduled, and what is known of them beforehand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 JOBS = "tests.chaos.witness.jobs."
 
-#: How often each kind of job comes, in sixths.
-KINDS = ["once", "once", "again", "again", "raises", "slot"]
+#: How often each kind of job comes, in tenths; in this order they share messages.
+KINDS = ["once", "again", "hooks", "slot", "again", "raises", "once", "again", "hooks", "unprotected"]
 
-#: Seconds that a long job takes: most outlast a heartbeat, some the lease of their run.
+#: Jobs that become due at the same instant, at most; many of them share messages.
+LARGEST_BURST = 60
+
+#: Seconds that a long job takes: all outlast the patience of a message and a heartbeat, some the lease of their run.
 LONG = [1.5, 2.0, 2.5, 5.0]
 
 #: Long jobs a second; more would keep the four processes from all others.
@@ -35,24 +38,41 @@ class Task:
     def raises(self):
         return self.name == "write_and_raise"
 
+    @property
+    def atomic(self):
+        return self.name != "write_unprotected"
+
 
 def tasks(rng, number, seconds):
     """Draw ``number`` tasks that become due within ``seconds``."""
     long_share = min(0.15, MOST_LONG * seconds / number)
-    return [draw(rng, KINDS[each % len(KINDS)], rng.uniform(0, seconds), long_share) for each in range(number)]
+    moments = bursts(rng, number, seconds)
+    return [draw(rng, KINDS[each % len(KINDS)], moments[each], long_share) for each in range(number)]
+
+
+def bursts(rng, number, seconds):
+    moments = []
+    while len(moments) < number:
+        moments += [rng.uniform(0, seconds)] * rng.randint(1, LARGEST_BURST)
+    return moments
 
 
 def draw(rng, kind, due, long_share):
     lengths = (rng.choice(LONG) if rng.random() < long_share else rng.uniform(0, 0.05),)
-    cancel = due - rng.uniform(0, 1) if rng.random() < 0.04 else None
-    return Task(due=due, seconds=lengths, cancel=cancel, **manners(rng, kind))
+    # Also when it waits in a message behind others, or runs.
+    cancel = due + rng.uniform(-1, 2) if rng.random() < 0.06 else None
+    task = Task(due=due, seconds=lengths, cancel=cancel, **manners(rng, kind))
+    # Whoever cancels waits for the row, and for that he must first cut the connection that holds it.
+    return replace(task, cancel=None) if task.name == "lose_answer" else task
 
 
 def manners(rng, kind):
+    if kind == "once":
+        return {"name": "lose_answer" if rng.random() < 0.1 else "note"}
     if kind == "again":
         return {"max_attempts": 50, "name": "exit_first" if rng.random() < 0.04 else "note"}
     if kind == "raises":
         return {"max_attempts": rng.choice([1, 3]), "name": "write_and_raise"}
     if kind == "slot":
         return {"max_attempts": rng.choice([1, 3]), "expires": "2s"}
-    return {}
+    return {"max_attempts": rng.choice([1, 3]), "name": "note_and_hook" if kind == "hooks" else "write_unprotected"}

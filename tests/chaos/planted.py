@@ -32,6 +32,8 @@ class Bug:
     new: str
     #: What is to find it; None: the storm.
     scenario: str | None = None
+    #: The other places of the file that ask the same, each with what comes there.
+    more: tuple[tuple[str, str], ...] = ()
 
 
 TAKE_DUE_AND_SEND = """
@@ -48,15 +50,15 @@ BUGS = [
     Bug(
         "complete without its fence",
         "querysets.py",
-        "self.running().filter(pk=job.pk, attempts=job.attempts)",
-        "self.running().filter(pk=job.pk)",
+        ', attempts=_given(rows, "attempts", "done_attempts"))',
+        ")",
         "frozen",
     ),
     Bug(
         "complete recorded after the commit",
         "runner.py",
-        "        complete(run, value)",
-        "    complete(run, value)",
+        "        return complete(run, value, following)",
+        "    return complete(run, value, following)",
         "frozen",
     ),
     Bug("a lost claim is not rolled back", "runner.py", "raise ClaimLost(", "logger.warning(", "frozen"),
@@ -66,8 +68,9 @@ BUGS = [
         "self.scheduled().filter(pk=pk, attempts=attempts)",
         "self.filter(pk=pk, attempts=attempts)",
         "stale",
+        more=(("row = rows.scheduled().filter(", "row = rows.filter("),),
     ),
-    Bug("start without the slot check", "querysets.py", "self.filter(slot_open(moment))", "self", "stale"),
+    Bug("start without the slot check", "querysets.py", "if not is_open(job, moment):", "if False:", "stale"),
     Bug(
         "start without the attempts check",
         "querysets.py",
@@ -90,6 +93,49 @@ BUGS = [
     Bug("messages are sent before the claim is committed", "dispatcher.py", TAKE_DUE_AND_SEND, SEND_INSIDE, "calm"),
     Bug("renewal of any attempt's lease", "querysets.py", " if (job.pk, job.attempts) in mine", "", "revenant"),
     Bug("jobs that were started expire", "querysets.py", "over.filter(attempts=0).update", "over.update", "overdue"),
+    Bug(
+        "the next one is started without the status check",
+        "querysets.py",
+        "row = rows.scheduled().filter(",
+        "row = rows.filter(",
+        "between",
+    ),
+    Bug(
+        "the next one is started without the attempts check",
+        "querysets.py",
+        '        attempts=_given(rows, "attempts", "read_attempts"),\n',
+        "",
+        "between",
+    ),
+    Bug("the next one is started without the slot check", "batch.py", "not is_open(job, ", "not (", "between"),
+    Bug(
+        "the rest of a message is not released when its process dies",
+        "tasks.py",
+        "    release_rest(sender, args, kwargs)\n",
+        "",
+        "orphaned",
+    ),
+    Bug(
+        "the rest of a message is not sent again",
+        "querysets.py",
+        "dispatch_patience(dispatches) * SECOND",
+        "1e6 * SECOND",
+        "killed",
+    ),
+    Bug(
+        "nothing is released behind a long job",
+        "heartbeat.py",
+        "[each for each in _held if each.is_over()]",
+        "[]",
+        "behind",
+    ),
+    Bug(
+        "a start whose commit was not answered is not taken on",
+        "batch.py",
+        "elif self.tried is not None:",
+        "elif False:",
+        "unanswered",
+    ),
     Bug("in the storm: lost runs are not looked for", "dispatcher.py", "= recover(using, now)", "= Recovered()"),
     Bug("in the storm: sent rows are not looked at again", "dispatcher.py", "rows.sent()", "rows.none()"),
 ]
@@ -132,11 +178,12 @@ def verdict(bug, scenario):
 
 def planted(bug, text):
     """Give the text of the file with the bug in it; what the bug replaces must be there once."""
-    if text.count(bug.old) != 1:
-        raise SystemExit(f"{bug.name!r}: this bug no longer fits the code; {bug.file} has {bug.old!r} not just once.")
-    changed = text.replace(bug.old, bug.new)
-    compile(changed, bug.file, "exec")
-    return changed
+    for old, new in ((bug.old, bug.new), *bug.more):
+        if text.count(old) != 1:
+            raise SystemExit(f"{bug.name!r}: this bug no longer fits the code; {bug.file} has {old!r} not just once.")
+        text = text.replace(old, new)
+    compile(text, bug.file, "exec")
+    return text
 
 
 def chaos(scenario, folder):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.chaos.oracle import at_most_once_is_at_most_once, no_attempt_starts_twice
+from tests.chaos.oracle import at_most_once_is_at_most_once, chained, no_attempt_starts_twice
 
 #: Violations that are shown in full.
 SHOWN = 20
@@ -20,9 +20,11 @@ def lines(seed, tally, evidence, violations, settled):
         "broker restarts": tally["restart redis"],
         "broker pauses": tally["pause redis"],
         "database restarts": tally["restart postgresql"],
+        "connections cut": f"{tally['cut connection']}, {tally['cut commit']} after their commit",
         "ends of their own": tally["ends of their own"],
         "jobs by status": ", ".join(f"{number} {status}" for status, number in sorted(ends.items())),
         "attempts": f"{sum(job.attempts for job in evidence.jobs)}, {len(evidence.starts)} entered",
+        "chained starts": len(chained(evidence)),
         "settled after": f"{settled:.1f} s",
         "worst delay": f"{worst_delay(evidence):.1f} s",
         "lost": len(evidence.planned) - sum(job.ended for job in evidence.jobs),
@@ -37,7 +39,8 @@ def lines(seed, tally, evidence, violations, settled):
 
 def doubled(evidence):
     """What ran or wrote more often than it may."""
-    written = Counter(job for job, _ in evidence.entries)
+    protected = {job.id for job in evidence.jobs if job.atomic}
+    written = Counter(job for job, _ in evidence.entries if job in protected)
     return [
         *at_most_once_is_at_most_once(evidence),
         *no_attempt_starts_twice(evidence),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tests.chaos.oracle import every_start_follows_one_message
+from tests.chaos.oracle import commits_start_the_next_job, every_job_is_complete, every_start_follows_one_message
 from tests.chaos.plan import Task
 from tests.chaos.stage import sleep_until
 from tests.processes import wait_until
@@ -15,6 +15,11 @@ from tests.processes import wait_until
 PATIENT = 60
 
 NEVER = 3600.0
+
+QUICK = Task()
+
+#: So many jobs that are due together share messages, three each, in their order.
+SHARING = 24
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,12 @@ def revenant(stage):
 
 
 def killed(stage):
-    """A worker is killed inside jobs: one may be tried again, the other may not."""
+    """A worker is killed inside jobs: one may be tried again, the other may not. Behind each, others wait."""
     worker = stage.worker()
     stage.beat()
-    jobs = stage.schedule(Task(seconds=(30, 0), max_attempts=3), Task(seconds=(30, 0)))
-    wait_for_entry(stage, *jobs)
+    again, once = Task(seconds=(30, 0), max_attempts=3), Task(seconds=(30, 0))
+    jobs = stage.schedule(*shared([again, QUICK, QUICK, once]))
+    wait_for_entry(stage, jobs[0], jobs[3])
     kill(worker)
     stage.restart(worker)
 
@@ -116,8 +122,56 @@ def overdue(stage):
     kill(worker)
 
 
+def between(stage):
+    """While a job of a message runs, the next one is cancelled, or is tried by another process, or its slot ends."""
+    beat = stage.beat()
+    slow, raising = Task(seconds=(6,)), Task("write_and_raise", max_attempts=2)
+    tasks = [slow, Task(cancel=0.0), QUICK, slow, raising, QUICK, QUICK, Task(expires="12s"), QUICK]
+    jobs = stage.schedule(*shared(tasks))
+    wait_until(lambda: all(row(stage, job).dispatches for job in jobs), PATIENT, "the messages")
+    time.sleep(1)
+    kill(beat)
+    sleep_until(jobs[7].time_slot_end + timedelta(seconds=1))
+    stage.worker()
+    wait_for_entry(stage, jobs[0], jobs[3])
+    jobs[1].cancel()
+    stage.run(jobs[4])
+    wait_until(lambda: all(row(stage, job).status == "complete" for job in (jobs[0], jobs[3])), PATIENT, "their ends")
+    time.sleep(1)
+    stage.restart(beat)
+
+
+def orphaned(stage):
+    """A job takes its process along: those that wait in its message are run by another one, though no lease ends."""
+    stage.worker()
+    stage.beat()
+    stage.schedule(*shared([Task("exit_first", seconds=(1, 0), max_attempts=2)]))
+
+
+def behind(stage):
+    """Jobs wait in the message of a long one: they are run by another process while it still runs."""
+    stage.worker()
+    stage.beat()
+    long, *others = stage.schedule(*shared([Task(seconds=(30,))]))
+    wait_for_entry(stage, long)
+    wait_until(lambda: stage.ended() == len(others), 25, "the end of the jobs behind a long one")
+
+
+def unanswered(stage):
+    """The commits of jobs succeed, and the connections are cut before the worker hears of it."""
+    stage.worker()
+    stage.beat()
+    stage.schedule(*shared([Task("lose_answer"), QUICK, QUICK, Task("lose_answer"), QUICK, QUICK]))
+    wait_until(stage.cut_commits, PATIENT, "the first commit")
+    wait_until(stage.cut_commits, PATIENT, "the second commit")
+
+
 SCENARIOS = {
-    "calm": Scenario(calm, {"FUTURE_CELERY_DISPATCH_LEASE_SECONDS": NEVER}, checks=(every_start_follows_one_message,)),
+    "calm": Scenario(
+        calm,
+        {"FUTURE_CELERY_DISPATCH_LEASE_SECONDS": NEVER},
+        checks=(every_start_follows_one_message, commits_start_the_next_job),
+    ),
     "frozen": Scenario(frozen),
     "revenant": Scenario(revenant, limit=20),
     "killed": Scenario(killed),
@@ -129,7 +183,30 @@ SCENARIOS = {
     "overdue": Scenario(
         overdue, {"FUTURE_CELERY_RETRY_BACKOFF_SECONDS": 16.0, "FUTURE_CELERY_RETRY_BACKOFF_MAX_SECONDS": 16.0}
     ),
+    "between": Scenario(
+        between,
+        {
+            "FUTURE_CELERY_BATCH_SECONDS": 60.0,
+            "FUTURE_CELERY_RETRY_BACKOFF_SECONDS": 10.0,
+            "FUTURE_CELERY_RETRY_BACKOFF_MAX_SECONDS": 10.0,
+        },
+        checks=(commits_start_the_next_job,),
+    ),
+    "orphaned": Scenario(
+        orphaned, {"FUTURE_CELERY_DISPATCH_LEASE_SECONDS": NEVER, "FUTURE_CELERY_BATCH_SECONDS": 60.0}
+    ),
+    "behind": Scenario(behind, {"FUTURE_CELERY_DISPATCH_LEASE_SECONDS": NEVER}),
+    "unanswered": Scenario(
+        unanswered,
+        {"FUTURE_CELERY_BATCH_SECONDS": 60.0},
+        checks=(every_job_is_complete, commits_start_the_next_job),
+    ),
 }
+
+
+def shared(tasks):
+    """Give the tasks and so many quick ones that they share messages."""
+    return [*tasks, *[QUICK] * (SHARING - len(tasks))]
 
 
 def row(stage, job):

@@ -21,11 +21,12 @@ from tests.services import URLS
 #: Short, so that in a minute much is lost, found and tried again.
 SHORT = {
     # What a wiped broker loses is sent again later each time: it should not have the whole backlog.
-    "FUTURE_CELERY_WINDOW": 40,
+    "FUTURE_CELERY_WINDOW": 64,
     "FUTURE_CELERY_TICK_SECONDS": 1.0,
     "FUTURE_CELERY_DISPATCH_LEASE_SECONDS": 3.0,
     "FUTURE_CELERY_RUN_LEASE_SECONDS": 4.0,
     "FUTURE_CELERY_HEARTBEAT_SECONDS": 1.0,
+    "FUTURE_CELERY_BATCH_SECONDS": 1.0,
     "FUTURE_CELERY_PUBLISH_TIMEOUT_SECONDS": 1.0,
     "FUTURE_CELERY_RETRY_BACKOFF_SECONDS": 0.4,
     "FUTURE_CELERY_RETRY_BACKOFF_MAX_SECONDS": 2.0,
@@ -124,6 +125,12 @@ class Stage:
         self.planned[job.pk] = task
         return job
 
+    def run(self, job):
+        """Run a job in this process, as one of any number of processors."""
+        from django_future_celery.runner import run_job
+
+        return run_job(job.pk, job.attempts, using="default")
+
     def rows(self):
         from django_future_celery.models import ScheduledJob
 
@@ -136,6 +143,16 @@ class Stage:
     def wait_for_ends(self, seconds):
         with suppress(AssertionError):
             wait_until(lambda: self.ended() == len(self.planned), seconds)
+
+    # -- the database ------------------------------------------------------------------------------------------------
+
+    def cut_commits(self):
+        """Cut the connections that have committed and wait for the answer; give their number."""
+        return len(cut("wait_event = 'SyncRep'"))
+
+    def cut_one(self, rng):
+        """Cut any one of the others' connections."""
+        return cut("pid = %s", rng.choice(pids)) if (pids := sessions()) else []
 
     # -- the broker --------------------------------------------------------------------------------------------------
 
@@ -164,6 +181,22 @@ def set_up_django(database, settings):
     call_command("migrate", run_syncdb=True, verbosity=0)
     with connection.cursor() as cursor:
         cursor.execute((Path(__file__).parent / "witness" / "audit.sql").read_text())
+
+
+def sessions(condition="true", *params):
+    """The ids of the others' sessions."""
+    others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition} ORDER BY pid", params)
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def cut(condition, *params):
+    """Cut the sessions of the condition; give their ids."""
+    pids = sessions(condition, *params)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) pid", [pids])
+    return pids
 
 
 def ask(question):

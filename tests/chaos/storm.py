@@ -18,7 +18,14 @@ from tests.chaos.stage import ask, sleep_until
 KILLS = ["kill worker", "kill child", "kill child", "kill beat"]
 
 #: The other faults, each with how many of them come with a hundred kills.
-OTHERS = {"freeze worker": 20, "flush": 8, "restart redis": 8, "pause redis": 8, "restart postgresql": 8}
+OTHERS = {
+    "freeze worker": 20,
+    "flush": 8,
+    "restart redis": 8,
+    "pause redis": 8,
+    "restart postgresql": 8,
+    "cut connection": 20,
+}
 OF_REDIS = {"restart redis", "pause redis"}
 
 #: Seconds that a worker is frozen: longer than the lease of its runs.
@@ -100,6 +107,7 @@ class Storm:
     def step(self, progress):
         self.at_work(self.stage.members)  # notes since when
         self.agenda.run_due()
+        self.tally["cut commit"] += ask(self.stage.cut_commits) or 0
         self.supervise()
         progress(self)
         time.sleep(0.05)
@@ -187,7 +195,10 @@ class Storm:
         self.agenda.after(self.rng.uniform(*AWAY), self.stage.database.start)
         return True
 
+    def cut_connection(self):
+        return bool(ask(lambda: self.stage.cut_one(self.rng)))
+
     def cancel(self, job):
-        """Cancel the job if it still waits; asked again until the database answers."""
+        """Cancel the job, or ask its run to stop; asked again until the database answers."""
         if ask(lambda: job.cancel() or True) is None:
             self.agenda.after(LATER, self.cancel, job)

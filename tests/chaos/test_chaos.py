@@ -39,7 +39,9 @@ def test_a_storm_has_the_kills_that_were_asked_for_and_every_other_fault():
     faults = [name for _, name in timeline(random.Random(1), 8, 60)]
 
     assert sum(name.startswith("kill") for name in faults) == 8
-    assert {"freeze worker", "flush", "restart redis", "pause redis", "restart postgresql"} < set(faults)
+    assert {"freeze worker", "flush", "restart redis", "pause redis", "restart postgresql", "cut connection"} < set(
+        faults
+    )
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

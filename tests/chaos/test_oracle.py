@@ -73,6 +73,7 @@ GOOD = Evidence(
     jobs=list(JOBS.values()),
     starts=[start(COMPLETE), start(FAILED), start(TRIED_AGAIN), start(TRIED_AGAIN, 2, at=3)],
     entries=[(COMPLETE, 1), (TRIED_AGAIN, 2)],
+    hooks=[(TRIED_AGAIN, 2)],
     changes=CHANGES,
 )
 
@@ -112,6 +113,9 @@ BAD = [
     ("complete jobs wrote once in their last attempt", replace(GOOD, entries=[(COMPLETE, 1), (TRIED_AGAIN, 1)])),
     ("other jobs wrote nothing", plus(entries=[(FAILED, 1)])),
     ("other jobs wrote nothing", plus(entries=[(EXPIRED, 0)])),
+    ("hooks run once after the job is complete", plus(hooks=[(FAILED, 1)])),
+    ("hooks run once after the job is complete", plus(hooks=[(TRIED_AGAIN, 1)])),
+    ("hooks run once after the job is complete", plus(hooks=[(TRIED_AGAIN, 2)])),
     ("no job fails with attempts left", but(FAILED, max_attempts=2)),
     ("jobs that raise do not complete", but(COMPLETE, raises=True)),
     ("expired jobs were never started", plus(starts=[start(EXPIRED)])),
@@ -150,6 +154,34 @@ def test_every_check_can_fail():
 @pytest.mark.parametrize("messages", [0, 2])
 def test_a_start_that_does_not_follow_one_message_is_seen_where_nothing_is_lost(messages):
     assert list(oracle.every_start_follows_one_message(changed(0, old_dispatches=messages)))
+
+
+def unprotected(number, *entries):
+    """The good story with a job that has no transaction, and its writes."""
+    others = [entry for entry in GOOD.entries if entry[0] != number]
+    return replace(but(number, atomic=False), entries=[*others, *entries])
+
+
+def test_what_a_job_wrote_outside_a_transaction_may_stay():
+    assert list(oracle.violations(unprotected(FAILED, (FAILED, 1)))) == []
+    assert list(oracle.violations(unprotected(TRIED_AGAIN, (TRIED_AGAIN, 1), (TRIED_AGAIN, 2)))) == []
+
+
+@pytest.mark.parametrize("entries", [[], [(COMPLETE, 1), (COMPLETE, 1)]])
+def test_a_complete_job_without_a_transaction_wrote_once_in_its_last_attempt(entries):
+    assert list(oracle.violations(unprotected(COMPLETE, *entries)))
+
+
+def test_a_run_in_which_no_commit_started_another_job_is_told():
+    chained = [replace(change, transaction=1) for change in CHANGES]
+
+    assert list(oracle.commits_start_the_next_job(replace(GOOD, changes=chained))) == []
+    assert list(oracle.commits_start_the_next_job(GOOD))
+    assert list(oracle.commits_start_the_next_job(changed(0, transaction=1)))
+
+
+def test_whatever_is_not_complete_is_told_where_nothing_happens():
+    assert len(list(oracle.every_job_is_complete(GOOD))) == 4
 
 
 def test_the_report_counts_what_was_lost_and_doubled():

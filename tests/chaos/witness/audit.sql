@@ -1,8 +1,9 @@
 CREATE FUNCTION witness_note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO witness_change (job, old, new, old_attempts, attempts, old_dispatches, wake_at, execution_start, at)
+    INSERT INTO witness_change (job, old, new, old_attempts, attempts, old_dispatches, wake_at, execution_start, at,
+                                transaction)
     VALUES (NEW.id, OLD.status, NEW.status, OLD.attempts, NEW.attempts, OLD.dispatches, NEW.wake_at,
-            NEW.execution_start, clock_timestamp());
+            NEW.execution_start, clock_timestamp(), txid_current());
     RETURN NULL;
 END $$;
 

@@ -5,8 +5,9 @@ import time
 from contextlib import contextmanager
 
 from django.conf import settings
+from django.db import connection, transaction
 
-from django_future_celery import job_as_parameter
+from django_future_celery import job_as_parameter, non_atomic_job
 
 from .models import Entry
 
@@ -46,3 +47,30 @@ def exit_first(job, seconds):
     with witnessed(job, seconds):
         if job.attempts == 1:
             os._exit(7)
+
+
+@job_as_parameter
+def note_and_hook(job, seconds):
+    """Leave something to do after the commit; for every other job, that raises."""
+
+    def hook():
+        mark("hook", job)
+        if job.pk % 2:
+            raise ValueError("raised on purpose, after the commit")
+
+    with witnessed(job, seconds):
+        transaction.on_commit(hook)
+
+
+@job_as_parameter
+@non_atomic_job
+def write_unprotected(job, seconds):
+    with witnessed(job, seconds):
+        pass
+
+
+@job_as_parameter
+def lose_answer(job, seconds):
+    """Commit as if a second server had to say that it has it too: there is none, so until the connection is cut."""
+    with witnessed(job, seconds), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")

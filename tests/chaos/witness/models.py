@@ -20,3 +20,4 @@ class Change(models.Model):
     wake_at = models.BigIntegerField(null=True)
     execution_start = models.DateTimeField(null=True)
     at = models.DateTimeField()
+    transaction = models.BigIntegerField()
