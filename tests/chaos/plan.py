@@ -10,8 +10,8 @@ KINDS = ["once", "again", "hooks", "slot", "again", "raises", "once", "again", "
 #: Jobs that become due at the same instant, at most; many of them share messages.
 LARGEST_BURST = 60
 
-#: Seconds that a long job takes: all outlast the patience of a message and a heartbeat, some the lease of their run.
-LONG = [1.5, 2.0, 2.5, 5.0]
+#: Seconds that a long job takes: most outlast the patience of a message and a heartbeat, some the lease of their run.
+LONG = [1.5, 2.5, 2.5, 5.0]
 
 #: Long jobs a second; more would keep the four processes from all others.
 MOST_LONG = 0.5

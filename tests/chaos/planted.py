@@ -172,7 +172,7 @@ def verdict(bug, scenario):
             path = Path(folder) / "django_future_celery" / bug.file
             path.write_text(planted(bug, path.read_text()))
         found = first_violation(chaos(scenario, folder))
-    tqdm.write(f"{bug.name if bug else '(no bug)':<54}{scenario or 'storm':<10}{found}", file=sys.stdout)
+    tqdm.write(f"{bug.name if bug else '(no bug)':<62}{scenario or 'storm':<12}{found}", file=sys.stdout)
     return found
 
 
