@@ -1,6 +1,6 @@
 """Which jobs are scheduled, and what is known of them beforehand."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 JOBS = "tests.chaos.witness.jobs."
 
@@ -61,9 +61,7 @@ def draw(rng, kind, due, long_share):
     lengths = (rng.choice(LONG) if rng.random() < long_share else rng.uniform(0, 0.05),)
     # Also when it waits in a message behind others, or runs.
     cancel = due + rng.uniform(-1, 2) if rng.random() < 0.06 else None
-    task = Task(due=due, seconds=lengths, cancel=cancel, **manners(rng, kind))
-    # Whoever cancels waits for the row, and for that he must first cut the connection that holds it.
-    return replace(task, cancel=None) if task.name == "lose_answer" else task
+    return Task(due=due, seconds=lengths, cancel=cancel, **manners(rng, kind))
 
 
 def manners(rng, kind):

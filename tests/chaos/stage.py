@@ -132,6 +132,12 @@ class Stage:
 
         return run_job(job.pk, job.attempts, using="default")
 
+    def cancel(self, job):
+        """Cancel a job. A row that a frozen worker holds is not waited for: it is woken by whoever asks this."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '0.5s'")
+            return job.cancel()
+
     def rows(self):
         from django_future_celery.models import ScheduledJob
 

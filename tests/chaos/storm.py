@@ -200,5 +200,5 @@ class Storm:
 
     def cancel(self, job):
         """Cancel the job, or ask its run to stop; asked again until the database answers."""
-        if ask(lambda: job.cancel() or True) is None:
+        if ask(lambda: self.stage.cancel(job)) is None:
             self.agenda.after(LATER, self.cancel, job)
