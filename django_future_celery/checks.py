@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -50,6 +51,21 @@ def _redactor(value: Any) -> bool:
     return True
 
 
+def _extra(name: str, module: str) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        return value is False or (value is True and _importable(module))
+
+    return holds, f"False, or True with django-future-celery[{name}] installed"
+
+
+def _importable(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 COUNT = (_whole, "a whole number above 0")
 
@@ -78,6 +94,8 @@ RULES = {
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
     "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
+    "PROMETHEUS": Rule("E025", *_extra("prometheus", "prometheus_client")),
+    "OPENTELEMETRY": Rule("E026", *_extra("opentelemetry", "opentelemetry.trace")),
 }
 
 

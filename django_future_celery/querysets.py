@@ -8,6 +8,7 @@ be lost, doubled, late or forged, leases may end too early, clocks may be wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from django_future_celery.backoff import dispatch_patience, unknown_pause
 from django_future_celery.clock import SECOND, DatabaseClock, database_now, to_datetime, to_micros
 from django_future_celery.conf import settings
 from django_future_celery.states import END_STATES, Status
+from django_future_celery.watching import all_ended
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -184,8 +186,11 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
                 return None
             if reason := missing(job):
                 row.wait_for_code(job, reason, now)
-                return None
-            return job if row.win(job, worker, task_id, now) else None
+            elif row.win(job, worker, task_id, now):
+                return job
+            ends = self.filter(status__in=[Status.EXPIRED, Status.FAILED], pk=pk, attempts=attempts)
+            transaction.on_commit(partial(all_ended, ends), using=self.db, robust=True)
+            return None
 
     def win(self, job: ScheduledJob, worker: str, task_id: str, now: datetime | None) -> bool:
         """Start the locked ``job``, or end it if its slot is over."""

@@ -49,6 +49,7 @@ from django_future_celery.redaction import get_logger, in_short
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
 from django_future_celery.transactions import leave_clean, open_blocks, transaction_around, unbroken
+from django_future_celery.watching import ended, started, watched
 
 logger = get_logger(__name__)
 
@@ -116,7 +117,7 @@ def missing_code(job: ScheduledJob) -> str:
     try:
         look_for_code(job)
     except (UnknownCallable, UnknownModel) as error:
-        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error)
+        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error, extra={"job": job})
         return f"{worker_name()} does not have the code: {error}"
     except DatabaseError:
         raise
@@ -137,14 +138,16 @@ def look_for_code(job: ScheduledJob) -> None:
 def finish(run: Run) -> Outcome:
     """Take a started job to the end of its run, whatever the callable does."""
     before = open_blocks()
-    with beating(run.job):
+    with beating(run.job), watched(run.job):
         try:
+            started(run.job)
             perform(run)
         except BaseException as error:
             leave_clean(before)
             return record_error(run, error)
         finally:
             leave_clean(before)
+        ended(run.job)
     return Outcome(run.job)
 
 
@@ -214,6 +217,7 @@ def record_error(run: Run, error: BaseException) -> Outcome:
         return explain_miss(run, error)
     else:
         log_failure(run.job, error)
+        ended(run.job, error)
     return Outcome(run.job, error)
 
 
@@ -241,8 +245,10 @@ def explain_miss(run: Run, error: BaseException) -> Outcome:
     if stored is not None and stored.status == Status.COMPLETE and stored.attempts == run.job.attempts:
         message = "Job %s is complete, but a hook after its commit raised."
         logger.error(message, run.job.pk, exc_info=error, extra={"job": run.job})
+        ended(run.job)
     else:
-        logger.warning("Job %s was lost by this run, which was rolled back: %s", run.job.pk, in_short(error, run.job))
+        message = "Job %s was lost by this run, which was rolled back: %s"
+        logger.warning(message, run.job.pk, in_short(error, run.job), extra={"job": run.job})
     # What is to end this process, Ctrl-C say, still does.
     return Outcome(stored or run.job, None if isinstance(error, Exception) else error)
 

@@ -40,12 +40,16 @@ WRONG = {
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
     "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
     "BEAT_LEASE_SECONDS": ("E017", SECONDS),
+    "PROMETHEUS": ("E025", [0, 1, "False", None]),
+    "OPENTELEMETRY": ("E026", [0, 1, "False", None]),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],
     "HEARTBEAT_SECONDS": [0.1, 29.9],
     "CLAIM_SIZE": [1],
     "PICKLE": [True, False],
+    "PROMETHEUS": [True, False],
+    "OPENTELEMETRY": [True, False],
     "ALLOWED_CALLABLES": [None, [], ["shop.jobs.*"], ("a.b", "c.d")],
     "DATABASES": [None, ["default"], ("default",)],
     "REDACT": [None, "django_future_celery.redaction.mask_secrets", "builtins.format"],
