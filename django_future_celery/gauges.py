@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -57,8 +57,8 @@ class JobsCollector(Collector):
         yield from (up, *counts.values(), *figures.values())
 
 
-def registry() -> CollectorRegistry:
-    """Give a registry with the databases and with what metrics.registry() has."""
-    found = metrics.registry()
-    found.register(JobsCollector())
-    return found
+def exposition() -> tuple[bytes, str]:
+    """Give the databases and what metrics.registry() has in the text form of Prometheus, and its content type."""
+    registry = metrics.registry()
+    registry.register(JobsCollector())
+    return generate_latest(registry), CONTENT_TYPE_LATEST

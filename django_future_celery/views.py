@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.db import transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from django_future_celery.checkup import Limits, report
+from django_future_celery.conf import settings
 from django_future_celery.dispatcher import databases
 
 
@@ -28,3 +31,19 @@ def health(request: HttpRequest) -> JsonResponse:
         for alias, each in reports.items()
     }
     return JsonResponse({"ok": well, "databases": body}, status=200 if well else 503)
+
+
+@transaction.non_atomic_requests
+@require_safe
+@cache_control(no_store=True)
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer with all metrics in the text form of Prometheus; the labels have names of callables and queues.
+
+    Raises:
+        Http404: FUTURE_CELERY_PROMETHEUS is off.
+    """
+    if not settings.PROMETHEUS:
+        raise Http404("FUTURE_CELERY_PROMETHEUS is off.")
+    # It needs a package that may not be there.
+    text, content_type = import_module("django_future_celery.gauges").exposition()
+    return HttpResponse(text, content_type=content_type)

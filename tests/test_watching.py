@@ -146,7 +146,7 @@ def test_a_job_that_cannot_be_cancelled_any_more_says_nothing(alias, heard):
 
 
 def test_a_job_that_cancels_itself_is_cancelled_with_its_error(alias, heard):
-    run("cancel_itself", alias)
+    run("give_up", alias)
 
     assert heard[-1][:2] == ("job_cancelled", "cancelled")
     assert type(heard[-1][2]["error"]).__name__ == "JobCancelled"

@@ -176,3 +176,8 @@ def log_something():
 async def log_something_later():
     logging.getLogger("tests.shop.a").warning("one")
     await asyncio.to_thread(logging.getLogger("tests.shop.b").warning, "two")
+
+
+@job_as_parameter
+def schedule_another(job):
+    schedule_job("1h", nothing, using=job._state.db)
