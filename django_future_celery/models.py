@@ -80,7 +80,7 @@ class ScheduledJob(models.Model):
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     #: What connects the run with whoever scheduled it, as headers of OpenTelemetry; NULL unless that is on.
-    trace_context = models.JSONField(null=True, editable=False, default=watching.trace_context)
+    trace_context = models.JSONField(_("trace context"), null=True, editable=False, default=watching.trace_context)
 
     status = models.CharField(
         _("status"), max_length=16, choices=Status.choices, default=Status.SCHEDULED, editable=False

@@ -83,7 +83,12 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
                 (
                     "trace_context",
-                    models.JSONField(default=django_future_celery.watching.trace_context, editable=False, null=True),
+                    models.JSONField(
+                        default=django_future_celery.watching.trace_context,
+                        editable=False,
+                        null=True,
+                        verbose_name="trace context",
+                    ),
                 ),
                 (
                     "status",
