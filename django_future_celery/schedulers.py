@@ -27,8 +27,8 @@ from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
 from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.presence import Presence
+from django_future_celery.publishing import Publisher
 from django_future_celery.states import Kind
-from django_future_celery.tasks import Publisher
 from django_future_celery.text import one_line
 
 logger = logging.getLogger(__name__)
