@@ -167,24 +167,23 @@ def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, 
     with beating(run.job), watching.watched(run.job):
         try:
             watching.started(run.job)
-            another = perform(run, following)
+            following_run = perform(run, following)
         except BaseException as error:
             leave_clean(before)
-            return record_error(run, error), None
-        finally:
+            outcome = record_error(run, error)
             leave_clean(before)
+            return outcome, None
+        leave_clean(before)
         watching.ended(run.job)
-    return Outcome(run.job), another
+    return Outcome(run.job), following_run
 
 
 def perform(run: Run, following: Following = nobody) -> Run | None:
     function, using = find_code(run.job), run.job._state.db or ""
     atomic = is_atomic(function)
     with transaction_around(using, atomic):
-        before = open_blocks()
         with unbroken(using, atomic):
             value = call(run.job, function)
-        leave_clean(before)
         return complete(run, value, following)
 
 

@@ -12,6 +12,9 @@ from django.db.models.sql import UpdateQuery
 #: A text and its parameters, some of them still to be given.
 SQL = tuple[str, Sequence[Any]]
 
+#: From the named values, and the adapters of a connection, to what the driver gets in one place.
+Binding = Callable[[Mapping[str, Any], Any], Any]
+
 
 class Given(Expression):
     """Stands for a value of ``field`` that is named now and given at each run."""
@@ -29,24 +32,30 @@ class Statement:
 
     def __init__(self, compose: Callable[..., SQL]) -> None:
         self.compose = compose
-        self.composed: dict[tuple[Any, ...], SQL] = {}
+        self.composed: dict[tuple[Any, ...], tuple[str, list[Binding]]] = {}
 
     def execute(self, rows: QuerySet[Any], *variant: Any, **values: Any) -> Any:
         """Run it in the database of ``rows``, with its values; give the cursor."""
         key = (rows.db, *variant)
         if key not in self.composed:
-            self.composed[key] = self.compose(rows, *variant)
-        sql, params = self.composed[key]
+            sql, params = self.compose(rows, *variant)
+            self.composed[key] = sql, [binding(each) for each in params]
+        sql, bindings = self.composed[key]
         connection = connections[rows.db]
         cursor = connection.cursor()
-        cursor.execute(sql, [bound(each, values, connection) for each in params])
+        cursor.execute(sql, [bind(values, connection.ops) for bind in bindings])
         return cursor
 
 
-def bound(param: Any, values: Mapping[str, Any], connection: Any) -> Any:
+def binding(param: Any) -> Binding:
     if not isinstance(param, Given):
-        return param
-    return param.output_field.get_db_prep_save(values[param.name], connection)
+        return lambda values, ops: param
+    name, kind = param.name, param.output_field.get_internal_type().replace("AutoField", "IntegerField")
+    if kind == "DateTimeField":
+        return lambda values, ops: ops.adapt_datetimefield_value(values[name])
+    if kind.endswith("IntegerField"):
+        return lambda values, ops: ops.adapt_integerfield_value(values[name], kind)
+    return lambda values, ops: values[name]
 
 
 def update_sql(rows: QuerySet[Any], changes: Mapping[str, Any]) -> SQL:

@@ -17,7 +17,7 @@ def transaction_around(using: str, atomic: bool) -> AbstractContextManager[Any]:
 
 @contextmanager
 def unbroken(using: str, atomic: bool) -> Iterator[None]:
-    """Raise if the transaction that the block began in is not the one that it ends in.
+    """Raise if the transaction that the block began in is not the one that it ends in; close what it left unusable.
 
     Raises:
         TransactionLeftOpen: the block left an atomic() open, here or in another database.
@@ -31,6 +31,7 @@ def unbroken(using: str, atomic: bool) -> Iterator[None]:
         raise TransactionLeftOpen(f"The job left a transaction.atomic() open in {', '.join(left)}: use it with 'with'.")
     if mark is not None:
         transaction.savepoint_commit(mark, using)
+    leave_clean(before)
 
 
 def may_start_another(using: str) -> bool:
