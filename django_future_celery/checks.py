@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -59,6 +60,21 @@ def _retention(value: Any) -> bool:
         return False
 
 
+def _extra(name: str, module: str) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        return value is False or (value is True and _importable(module))
+
+    return holds, f"False, or True with django-future-celery[{name}] installed"
+
+
+def _importable(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 SWITCH = (lambda value: isinstance(value, bool), "True or False")
 COUNT = (_whole, "a whole number above 0")
@@ -92,6 +108,8 @@ RULES = {
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
     "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
     "RETENTION": Rule("E021", _retention, "None, or a length of time above 0, such as '30d' or a timedelta"),
+    "PROMETHEUS": Rule("E025", *_extra("prometheus", "prometheus_client")),
+    "OPENTELEMETRY": Rule("E026", *_extra("opentelemetry", "opentelemetry.trace")),
 }
 
 

@@ -25,6 +25,7 @@ from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
 from django_future_celery.text import one_line
+from django_future_celery.watching import all_ended
 
 logger = get_logger(__name__)
 
@@ -134,6 +135,8 @@ def take_due(using: str, now: int) -> Claim:
         objects.filter(pk__in=[job.pk for job in claim.over]).expire(moment)
         objects.put_off(claim.early, now)
         claim.ready = objects.lease(claim.ready, now)
+    if claim.over:
+        all_ended(objects.filter(pk__in=[job.pk for job in claim.over]))
     return claim
 
 

@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import models, router
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from django_future_celery import content_objects, serializers
-from django_future_celery.clock import to_micros
+from django_future_celery import content_objects, serializers, watching
+from django_future_celery.clock import to_datetime, to_micros
 from django_future_celery.exceptions import WrongStatus
 from django_future_celery.indexes import PartialIndex
 from django_future_celery.leases import BeatLeaseQuerySet
 from django_future_celery.querysets import ScheduledJobQuerySet
-from django_future_celery.states import END_STATES, Status
+from django_future_celery.states import END_STATES, Kind, Status
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -78,6 +79,8 @@ class ScheduledJob(models.Model):
     time_limit = models.FloatField(_("time limit"), null=True, blank=True)
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    #: What connects the run with whoever scheduled it, as headers of OpenTelemetry; NULL unless that is on.
+    trace_context = models.JSONField(_("trace context"), null=True, editable=False, default=watching.trace_context)
 
     status = models.CharField(
         _("status"), max_length=16, choices=Status.choices, default=Status.SCHEDULED, editable=False
@@ -241,7 +244,11 @@ class ScheduledJob(models.Model):
                 worker; what the job wrote in its transaction is rolled back.
         """
         row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
-        return row.cancel(terminate=terminate) == 1 and row.filter(status=Status.CANCELLED).exists()
+        ended = row.filter(status=Status.CANCELLED)
+        cancelled = row.cancel(terminate=terminate) == 1 and ended.exists()
+        if cancelled:
+            transaction.on_commit(partial(watching.all_ended, ended), using=self.database, robust=True)
+        return cancelled
 
     def cancel_requested(self) -> bool:
         """Whether the running job should stop: somebody asked for it, or took its row because its lease was over.
@@ -269,3 +276,32 @@ class BeatLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder or 'free'}"
+
+
+class Process(models.Model):
+    """A beat, a worker or a command that looks after the jobs in this database, written by presence.py."""
+
+    #: A beat's is its name as holder of a BeatLease, a worker's is Celery's.
+    name = models.CharField(_("name"), max_length=255, primary_key=True)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveBigIntegerField(_("process id"))
+    #: Microseconds since 1970 UTC, by the database's clock. A beat is seen when it has ticked here.
+    since = models.BigIntegerField(_("since"))
+    seen = models.BigIntegerField(_("seen"))
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"
+
+    @property
+    def since_at(self) -> datetime:
+        return to_datetime(self.since)
+
+    @property
+    def seen_at(self) -> datetime:
+        return to_datetime(self.seen)
