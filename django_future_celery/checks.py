@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core import checks
@@ -50,6 +51,16 @@ def _redactor(value: Any) -> bool:
     return True
 
 
+def _address(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        url = urlsplit(value)
+        return url.scheme in ("http", "https") and bool(url.hostname)
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 COUNT = (_whole, "a whole number above 0")
 
@@ -78,6 +89,7 @@ RULES = {
     "DATABASES": Rule("E016", _aliases, "None, or a list of aliases that DATABASES has"),
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
     "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
+    "FLOWER_URL": Rule("E027", _address, "None, or an address such as 'https://flower.example.com/'"),
 }
 
 

@@ -53,6 +53,8 @@ class Settings:
     DATABASES: Sequence[str] | None = None
     #: Dotted path of the function ``(text, what, job)`` that gives what may be shown of arguments, results and errors.
     REDACT: str | None = "django_future_celery.redaction.mask_secrets"
+    #: Address of Flower, such as "https://flower.example.com/", for links from the admin; None: no links.
+    FLOWER_URL: str | None = None
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

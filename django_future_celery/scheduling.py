@@ -52,11 +52,12 @@ def schedule(
     priority: int = 0,
     check: bool = True,
     using: str | None = None,
+    rescheduled_from: int | None = None,
     **options: Unpack[Options],
 ) -> ScheduledJob:
     """See :func:`django_future_celery.schedule_job`; the ``options`` are those of ``job_options``."""
     kwargs = {} if kwargs is None else kwargs
-    job = ScheduledJob(callable_name=path_of(callable_name))
+    job = ScheduledJob(callable_name=path_of(callable_name), rescheduled_from=rescheduled_from)
     job._state.db = database = checked_alias(using)
     set_slot(job, date, expires, now=timezone.now())
     set_place(job, queue, priority)
@@ -105,6 +106,7 @@ def reschedule(
         return job.time_slot_end - job.time_slot_start if job.time_slot_end else None
 
     as_before: Any = {name: getattr(job, name) for name in NAMES}
+    database = using or job.database
     return schedule(
         start_of(date, now=timezone.now() if relative_to == "now" else job.time_slot_start),
         given_or(callable_name, lambda: job.callable_name),
@@ -115,7 +117,9 @@ def reschedule(
         queue=given_or(queue, lambda: job.queue),
         priority=given_or(priority, lambda: job.priority),
         check=check,
-        using=using or job.database,
+        using=database,
+        # In another database this id is another job's.
+        rescheduled_from=job.pk if database == job.database else None,
         **as_before | options,
     )
 

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from celery import Celery, Task, shared_task
 from celery.exceptions import TimeLimitExceeded, WorkerLostError, WorkerShutdown, WorkerTerminate
@@ -220,10 +221,13 @@ def send(job: ScheduledJob, app: Celery, producer: Any) -> None:
     have the callable's name does Flower keep it. What the worker runs is in the header.
     """
     alias = job._state.db
+    usual = alias == router.db_for_write(ScheduledJob)
     app.send_task(
         job.callable_name,
         args=(job.pk, job.attempts),
-        kwargs={} if alias == router.db_for_write(ScheduledJob) else {"using": alias},
+        kwargs={} if usual else {"using": alias},
+        # The way from Flower to the row, which the admin reads from the usual database.
+        task_id=f"{uuid4()}-{job.pk}" if usual else str(uuid4()),
         headers={"task": run.name},
         shadow=job.callable_name,
         argsrepr=storable(redact(serializers.preview(job.args_text), "args", job), MOST_SHOWN),

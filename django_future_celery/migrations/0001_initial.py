@@ -56,6 +56,10 @@ class Migration(migrations.Migration):
                         blank=True, editable=False, max_length=255, null=True, unique=True, verbose_name="unique key"
                     ),
                 ),
+                (
+                    "rescheduled_from",
+                    models.BigIntegerField(editable=False, null=True, verbose_name="rescheduled from"),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
                 (
                     "status",
