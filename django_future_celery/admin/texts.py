@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.translation import gettext
 
-from django_future_celery.models import FailedAttempt, ScheduledJob
-from django_future_celery.redaction import redact
+from django_future_celery.models import ScheduledJob
 
 
 def describe_duration(took: timedelta) -> str:
@@ -20,18 +18,11 @@ def describe_duration(took: timedelta) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def describe_attempt(attempt: FailedAttempt, job: ScheduledJob) -> str:
-    title = gettext("Attempt %(number)d, by %(worker)s, from %(start)s to %(end)s") % {
-        "number": attempt.number,
-        "worker": attempt.worker,
-        "start": localize(timezone.template_localtime(attempt.execution_start)),  # type: ignore[attr-defined]
-        "end": localize(timezone.template_localtime(attempt.execution_end)),  # type: ignore[attr-defined]
-    }
-    return format_html(
-        '<details class="future-attempt"><summary>{}</summary>{}</details>',
-        title,
-        as_block(redact(attempt.error, "error", job)),
-    )
+def describe_target(job: ScheduledJob) -> str:
+    """Name the content object by its type and key, without fetching it; nothing if there is none."""
+    if job.content_type_id is None:
+        return ""
+    return f"{job.content_type.name if job.content_type else '?'} {job.object_id}"
 
 
 def as_block(text: str) -> str:
