@@ -24,13 +24,12 @@ MOST_QUOTED = 300
 
 def why_not_yet(job: ScheduledJob, now: datetime) -> str:
     """See :meth:`django_future_celery.models.ScheduledJob.why_not_yet`."""
-    match job.status:
-        case Status.SCHEDULED:
-            return _waiting(job, now)
-        case Status.RUNNING:
-            return _running(job, now)
-        case _:
-            return _ended(job)
+    if job.status == Status.SCHEDULED:
+        sentence = _waiting(job, now)
+    else:
+        sentence = _running(job, now) if job.status == Status.RUNNING else _ended(job)
+    # Some languages write times that end in a full stop of their own: "9 a.m."
+    return sentence[:-1] if sentence.endswith("..") else sentence
 
 
 def _waiting(job: ScheduledJob, now: datetime) -> str:
@@ -63,7 +62,9 @@ def _sent(job: ScheduledJob) -> str:
 
 
 def _without_code(job: ScheduledJob) -> str:
-    text = gettext("It waits since %(since)s for a worker that has its code (%(reason)s); asked again on %(again)s.")
+    text = gettext(
+        "It has waited since %(since)s for a worker that has its code (%(reason)s); asked again on %(again)s."
+    )
     reason = storable(" ".join(redact(job.error, "error", job).split()), MOST_QUOTED)
     return text % {"since": _told(job.unknown_since), "reason": reason, "again": _told(_wake(job))}
 
@@ -78,13 +79,15 @@ def _pausing(job: ScheduledJob) -> str:
 def _due(job: ScheduledJob, now: datetime) -> str:
     told = {"since": _told(_wake(job)), "window": settings.WINDOW}
     if type(job).objects.using(job.database).sent()[: settings.WINDOW].count() >= settings.WINDOW:
-        text = gettext("It is due since %(since)s and waits for room: %(window)d jobs are with the broker already.")
+        text = gettext(
+            "It has been due since %(since)s and waits for room: %(window)d jobs are with the broker already."
+        )
     elif now - _wake(job) > timedelta(seconds=2 * settings.TICK_SECONDS):
         text = gettext(
-            "It is due since %(since)s, and no tick has sent it: is a beat running, and does the broker answer?"
+            "It has been due since %(since)s, and no tick has sent it: is a beat running, and does the broker answer?"
         )
     else:
-        text = gettext("It is due since %(since)s: the next tick sends it.")
+        text = gettext("It has been due since %(since)s: the next tick sends it.")
     return text % told
 
 
@@ -95,11 +98,13 @@ def _running(job: ScheduledJob, now: datetime) -> str:
         "sign": _told(_wake(job) - timedelta(seconds=settings.RUN_LEASE_SECONDS)),
     }
     if _wake(job) < now:
-        text = gettext("It runs since %(start)s, and gave its last sign of life on %(sign)s: the next tick ends it.")
+        text = gettext(
+            "It has been running since %(start)s, and gave its last sign of life on %(sign)s: the next tick ends it."
+        )
     elif job.cancel_requested_at is not None:
-        text = gettext("It runs since %(start)s, and was asked to stop on %(asked)s.")
+        text = gettext("It has been running since %(start)s, and was asked to stop on %(asked)s.")
     else:
-        text = gettext("It runs since %(start)s.")
+        text = gettext("It has been running since %(start)s.")
     return text % told
 
 

@@ -40,6 +40,7 @@ WRONG = {
     "DATABASES": ("E016", ["default", [], ["nowhere"], 5, [None], True]),
     "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
     "BEAT_LEASE_SECONDS": ("E017", SECONDS),
+    "FLOWER_URL": ("E027", ["", "flower.example.com", "javascript:alert(1)", "https://", "http://[", 5, b"http://a"]),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],
@@ -49,6 +50,7 @@ RIGHT = {
     "ALLOWED_CALLABLES": [None, [], ["shop.jobs.*"], ("a.b", "c.d")],
     "DATABASES": [None, ["default"], ("default",)],
     "REDACT": [None, "django_future_celery.redaction.mask_secrets", "builtins.format"],
+    "FLOWER_URL": [None, "http://127.0.0.1:5555", "https://example.com/flower/"],
 }
 
 #: Heartbeat and run lease are compared with each other, so a wrong one may be told at both.

@@ -1,6 +1,6 @@
 """Why a job has not run yet, in one sentence for each way to wait."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connections
@@ -26,6 +26,13 @@ def wake(job):
     return to_datetime(job.wake_at)
 
 
+@pytest.fixture(autouse=True)
+def plain_times():
+    """English with times such as 13:00, which end in no full stop of their own."""
+    with translation.override("en-ie"):
+        yield
+
+
 @pytest.fixture
 def due(alias):
     return due_job(alias, max_attempts=3)
@@ -44,13 +51,14 @@ def test_a_job_before_its_slot_says_when_it_is_due(alias):
 
 def test_a_job_that_is_just_due_waits_for_the_next_tick(due):
     assert (
-        due.why_not_yet(due.time_slot_start) == f"It is due since {told(due.time_slot_start)}: the next tick sends it."
+        due.why_not_yet(due.time_slot_start)
+        == f"It has been due since {told(due.time_slot_start)}: the next tick sends it."
     )
 
 
 def test_a_job_that_no_tick_has_sent_for_long_asks_for_beat_and_broker(due):
     assert due.why_not_yet() == (
-        f"It is due since {told(due.time_slot_start)}, and no tick has sent it: "
+        f"It has been due since {told(due.time_slot_start)}, and no tick has sent it: "
         "is a beat running, and does the broker answer?"
     )
 
@@ -100,7 +108,7 @@ def test_a_job_without_its_code_says_so_with_the_reason_redacted(rows, due):
     job = rows.get(pk=due.pk)
 
     assert job.why_not_yet() == (
-        f"It waits since {told(job.unknown_since)} for a worker that has its code "
+        f"It has waited since {told(job.unknown_since)} for a worker that has its code "
         f"(shop.jobs has no token={'*' * 20}); asked again on {told(wake(job))}."
     )
 
@@ -129,7 +137,7 @@ def test_a_waiting_job_after_its_slot_is_about_to_be_ended(due):
 
 def test_a_running_job_says_since_when(alias, rows):
     job = started_job(alias)
-    assert job.why_not_yet() == f"It runs since {told(job.execution_start)}."
+    assert job.why_not_yet() == f"It has been running since {told(job.execution_start)}."
     rows.filter(pk=job.pk).cancel()
     job = rows.get(pk=job.pk)
 
@@ -174,6 +182,13 @@ def test_a_job_that_waited_too_long_for_its_code_was_never_started(rows, due, se
 
 def test_a_row_that_was_written_by_hand_has_a_sentence_too():
     assert ScheduledJob(status=Status.COMPLETE).why_not_yet(timezone.now()) == "It was completed on an unknown day."
+
+
+def test_a_time_that_ends_in_a_full_stop_needs_no_other(due, settings):
+    nine = datetime(2030, 1, 1, 9)
+    due.time_slot_start, due.time_slot_end = timezone.make_aware(nine) if settings.USE_TZ else nine, None
+    with translation.override("en-us"):
+        assert due.why_not_yet(due.time_slot_start - HOUR) == "It is not due until Jan. 1, 2030, 9 a.m."
 
 
 def test_times_are_written_as_the_reader_is_used_to(due):

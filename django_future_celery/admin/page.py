@@ -33,15 +33,8 @@ WHILE_IT_RUNS = {"cancel": _("Ask it to stop"), "terminate": _("Kill it")}
 ONCE_IT_ENDED: dict[str, Any] = {"run_now": _("Run again now"), "reschedule": _("Run again later…")}
 BUTTONS: dict[str, dict[str, Any]] = {Status.SCHEDULED: WHILE_IT_WAITS, Status.RUNNING: WHILE_IT_RUNS}
 
-CALL: tuple[Any, ...] = (
-    "state",
-    "callable_name",
-    "arguments",
-    "keyword_arguments",
-    "target_link",
-    "rescheduled_from_link",
-)
-PLACE: tuple[Any, ...] = ("queue", "priority", "tries", "unique_key", "created_at", "time_slot_start", "time_slot_end")
+CALL: tuple[Any, ...] = ("state", "callable_name", "arguments", "keyword_arguments")
+SLOT: tuple[Any, ...] = (("time_slot_start", "time_slot_end"), ("queue", "priority"), ("tries", "created_at"))
 LIMITS: tuple[Any, ...] = (("retry_backoff", "retry_backoff_max"), ("soft_time_limit", "time_limit"))
 
 
@@ -49,26 +42,32 @@ class JobPage(JobActions):
     change_form_template = "admin/django_future_celery/job.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
+        """Give the sections that have something to say of the job."""
         if obj is None:
             return super().get_fieldsets(request, obj)
+        target = ("target_link",) if obj.content_type_id is not None else ()
+        origin = ("rescheduled_from_link",) if obj.rescheduled_from is not None else ()
+        unique = ("unique_key",) if obj.unique_key is not None else ()
         limited = any(getattr(obj, name) is not None for pair in LIMITS for name in pair)
         sections = (
-            (None, CALL, True),
+            (None, (*CALL, *target, *origin), True),
             (_("Result"), ("result",), obj.return_value is not None),
             (_("Error"), ("reason",), own_words(obj)),
             (_("Attempts"), ("runs",), obj.attempts),
-            (_("Slot and place"), PLACE, True),
+            (_("Slot and place"), (*SLOT, *unique), True),
             (_("Limits"), LIMITS, limited),
         )
         return [(title, {"fields": fields}) for title, fields, shown in sections if shown]
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
-        job: ScheduledJob | None = options.get("obj")
-        if job is not None:
-            now = to_datetime(database_now(job.database))
-            buttons = BUTTONS.get(job.status, ONCE_IT_ENDED) if self.has_change_permission(request) else {}
-            context |= {"why": job.why_not_yet(now), "timeline": timeline(job, now), "buttons": buttons}
-        return super().render_change_form(request, context, **options)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            now = to_datetime(database_now(obj.database))
+            buttons = BUTTONS.get(obj.status, ONCE_IT_ENDED) if self.has_change_permission(request) else {}
+            context |= {"why": obj.why_not_yet(now), "timeline": timeline(obj, now), "buttons": buttons}
+        options["obj"] = obj
+        return super().render_change_form(request, context, *args, **options)
 
     # -- the buttons ------------------------------------------------------------------------------------------------
 
@@ -92,8 +91,6 @@ class JobPage(JobActions):
     @admin.display(description=_("content object"))
     def target_link(self, job: ScheduledJob) -> str:
         name = describe_target(job)
-        if not name:
-            return self.get_empty_value_display()
         try:
             instance = job.fetch_content_object()
         except FutureCeleryError:
@@ -111,13 +108,11 @@ class JobPage(JobActions):
 
     @admin.display(description=_("rescheduled from"))
     def rescheduled_from_link(self, job: ScheduledJob) -> str:
-        if job.rescheduled_from is None:
-            return self.get_empty_value_display()
         name = _("job %(id)s") % {"id": job.rescheduled_from}
-        before = ScheduledJob.objects.using(job._state.db).filter(pk=job.rescheduled_from).only("pk").first()
-        if before is None:
+        before = ScheduledJob.objects.using(job._state.db).in_bulk([job.rescheduled_from])
+        if not before:
             return format_html("{} <em>{}</em>", name, _("(no longer in the database)"))
-        return format_html('<a href="{}">{}</a>', self.page_of(before), name)
+        return format_html('<a href="{}">{}</a>', self.page_of(*before.values()), name)
 
     @admin.display(description=_("arguments"))
     def arguments(self, job: ScheduledJob) -> str:
