@@ -22,7 +22,7 @@ def test_an_item_has_a_line_of_its_own_where_its_group_is_too_long():
 
 
 def test_groups_are_indented_by_their_depth():
-    assert lay_out("[[1111, 2222], {'a': [3333, 4444]}]", width=14) == (
+    assert lay_out("[[1111, 2222], {'a': [3333, 4444]}]", width=13) == (
         "[\n  [\n    1111,\n    2222\n  ],\n  {\n    'a': [\n      3333,\n      4444\n    ]\n  }\n]"
     )
 
