@@ -31,9 +31,11 @@ class Step:
 
 def timeline(job: ScheduledJob, now: datetime) -> list[Step]:
     """Give the steps of a job, the oldest first."""
-    steps = sorted([*_beginning(job), *_runs(job), *_between(job), *_end(job)], key=lambda step: step.at)
-    past = [step for step in steps if step.at <= now or step.kind]
-    ahead = sorted([*(step for step in steps if step not in past), *_ahead(job, now)], key=lambda step: step.at)
+    steps = [*_beginning(job), *_runs(job), *_between(job), *_end(job), *_ahead(job, now)]
+    steps.sort(key=lambda step: step.at)
+    # What has a kind has happened, whatever another clock says.
+    past = [step for step in steps if step.kind or step.at <= now]
+    ahead = [step for step in steps if not step.kind and step.at > now]
     return [*_with_pauses(past), *(replace(step, ahead=True, after=_pause(now, step.at)) for step in ahead)]
 
 
@@ -63,12 +65,12 @@ def _between(job: ScheduledJob) -> Iterator[Step]:
 
 def _end(job: ScheduledJob) -> Iterator[Step]:
     """The end of a job that ended while it waited; the end of a run is the run's."""
-    label = capfirst(job.get_status_display())
-    slot_over = job.status == Status.EXPIRED or (job.status == Status.FAILED and job.attempts > 0)
     if row_has_run(job):
         return
+    label = capfirst(job.get_status_display())
     if job.status == Status.CANCELLED and job.cancel_requested_at is not None:
         yield Step(label, job.cancel_requested_at, job.status)
+    slot_over = job.status == Status.EXPIRED or (job.status == Status.FAILED and job.attempts)
     if slot_over and job.time_slot_end is not None:
         yield Step(label, job.time_slot_end, job.status)
 
