@@ -6,7 +6,6 @@ import inspect
 import logging
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -58,12 +57,7 @@ def modules() -> list[str]:
     """The modules that may have some: those that a pattern names before its first wildcard, and the apps' jobs."""
     named = [_WILDCARD.split(pattern)[0].rpartition(".")[0] for pattern in settings.ALLOWED_CALLABLES or ()]
     jobs = [f"{config.name}.jobs" for config in apps.get_app_configs()]
-    return sorted({*filter(None, named), *filter(may_have_some, jobs)})
-
-
-def may_have_some(module: str) -> bool:
-    patterns = settings.ALLOWED_CALLABLES or ()
-    return any(fnmatchcase(f"{module}.x", pattern) or pattern.startswith(f"{module}.") for pattern in patterns)
+    return sorted({*filter(None, named), *jobs})
 
 
 def exactly(path: str) -> Iterator[Entry]:

@@ -236,12 +236,9 @@ def job_for(thing, alias, **columns):
 
 
 @pytest.mark.django_db(databases="__all__")
-@pytest.mark.parametrize(
-    "make",
-    [lambda alias: Coupon.objects.using(alias).create(code="a"), lambda alias: Parcel.objects.using(alias).create()],
-)
-def test_the_relation_gives_the_jobs_of_an_object(alias, make):
-    thing = make(alias)
+@pytest.mark.parametrize(("model", "columns"), [(Coupon, {"code": "a"}), (Parcel, {})])
+def test_the_relation_gives_the_jobs_of_an_object(alias, model, columns):
+    thing = model.objects.using(alias).create(**columns)
     job = job_for(thing, alias)
     due_job(alias)
     assert [*thing.jobs.all()] == [job]

@@ -64,7 +64,8 @@ class Typed(admin.SimpleListFilter):
         return super().choices(changelist)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not (value := self.value()):
+        value = (self.value() or "").replace("\0", "")
+        if not value:
             return queryset
         if value.endswith("*"):
             return queryset.filter(**{f"{self.parameter_name}__startswith": value[:-1]})

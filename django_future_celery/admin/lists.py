@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
@@ -57,12 +57,12 @@ class JobList(ChangeList):
     @cached_property
     def base(self) -> Rows:
         """The rows before any filter, back from where another list ended."""
-        rows: Any = self.root_queryset
-        return rows.filter(pk__lt=self.before) if self.before is not None else rows
+        rows: Rows = self.root_queryset
+        return rows if self.before is None else rows.filter(pk__lt=self.before)
 
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Rows:
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         """All rows that match, for an action on them. The list itself reads only ``found``."""
-        self.filtered: Any = super().get_queryset(request, exclude_parameters)
+        self.filtered = cast("Rows", super().get_queryset(request, exclude_parameters))
         rows = self.tab.rows(self.filtered, self.now)
         return rows if self.before is None else rows.filter(pk__lt=self.before)
 
@@ -72,7 +72,7 @@ class JobList(ChangeList):
 
     @property
     def is_narrowed(self) -> bool:
-        return len(self.filtered.query.where) > len(self.root_queryset.query.where) or self.read is not self.tab.read
+        return len(self.filtered.query.where) > len(self.root_queryset.query.where)
 
     # -- what is found ------------------------------------------------------------------------------------------------
 

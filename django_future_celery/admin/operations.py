@@ -162,9 +162,7 @@ class Cancel(Operation):
 
     def apply(self, rows: QuerySet[ScheduledJob]) -> None:
         """Cancel the chunk by one statement, and look at what became of it."""
-        alive = list(
-            rows.filter(status__in=[Status.SCHEDULED, Status.RUNNING]).order_by("pk").only("callable_name", "status")
-        )
+        alive = list(rows.exclude(status__in=END_STATES).order_by("pk").only("callable_name", "status"))
         chunk = ScheduledJob.objects.using(rows.db).filter(pk__in=[job.pk for job in alive])
         skipped = rows.count() - len(alive)
         chunk.cancel(terminate=self.terminate)
