@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import serializers
 from django_future_celery.admin.actions import JobActions
+from django_future_celery.admin.columns import JobColumns
 from django_future_celery.admin.layout import lay_out
 from django_future_celery.admin.runs import own_words, runs_of
-from django_future_celery.admin.texts import as_block, describe_target
+from django_future_celery.admin.texts import as_block
 from django_future_celery.admin.timeline import timeline
 from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.exceptions import FutureCeleryError
@@ -38,7 +37,7 @@ SLOT: tuple[Any, ...] = (("time_slot_start", "time_slot_end"), ("queue", "priori
 LIMITS: tuple[Any, ...] = (("retry_backoff", "retry_backoff_max"), ("soft_time_limit", "time_limit"))
 
 
-class JobPage(JobActions):
+class JobPage(JobActions, JobColumns):
     change_form_template = "admin/django_future_celery/job.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: ScheduledJob | None = None) -> Any:
@@ -90,21 +89,13 @@ class JobPage(JobActions):
 
     @admin.display(description=_("content object"))
     def target_link(self, job: ScheduledJob) -> str:
-        name = describe_target(job)
+        name = self.target(job)
         try:
             instance = job.fetch_content_object()
         except FutureCeleryError:
             return format_html("{} <em>{}</em>", name, _("(no longer in the database)"))
-        page = instance and self.page_of(instance)
+        page = instance and self.page_of(type(instance), instance.pk)
         return format_html('<a href="{}">{}</a>', page, name) if page else name
-
-    def page_of(self, instance: Model) -> str | None:
-        """Give the address of an object's admin page, if it has one."""
-        page = f"{self.admin_site.name}:{instance._meta.app_label}_{instance._meta.model_name}_change"
-        try:
-            return reverse(page, args=[quote(instance.pk)])
-        except NoReverseMatch:
-            return None
 
     @admin.display(description=_("rescheduled from"))
     def rescheduled_from_link(self, job: ScheduledJob) -> str:
@@ -112,7 +103,7 @@ class JobPage(JobActions):
         before = ScheduledJob.objects.using(job._state.db).in_bulk([job.rescheduled_from])
         if not before:
             return format_html("{} <em>{}</em>", name, _("(no longer in the database)"))
-        return format_html('<a href="{}">{}</a>', self.page_of(*before.values()), name)
+        return format_html('<a href="{}">{}</a>', self.page_of(ScheduledJob, job.rescheduled_from), name)
 
     @admin.display(description=_("arguments"))
     def arguments(self, job: ScheduledJob) -> str:
