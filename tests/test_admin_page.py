@@ -58,7 +58,7 @@ def buttons(html):
 
 
 def press(client, action, job, **data):
-    return client.post(page_of(job), {"action": action, "_selected_action": job.pk} | data)
+    return client.post(page_of(job), {"action": action} | data)
 
 
 def told(response):
@@ -303,7 +303,7 @@ def test_a_button_acts_on_this_job_and_leads_back_to_its_page(admin_client):
 @pytest.mark.parametrize("across", ["0", "1"])
 def test_a_forged_selection_reaches_no_other_job(admin_client, across):
     job, other = due_job(DB), due_job(DB)
-    press(admin_client, "cancel", job, _selected_action=[job.pk, other.pk], select_across=across)
+    press(admin_client, "cancel", job, _selected_action=[other.pk], select_across=across)
 
     assert row_of(job)["status"] == Status.CANCELLED
     assert row_of(other)["status"] == Status.SCHEDULED
@@ -320,7 +320,7 @@ def test_reschedule_asks_when_and_then_moves_the_job(admin_client):
     job = due_job(DB)
     asked = press(admin_client, "reschedule", job)
     assert asked.status_code == 200 and 'name="date"' in asked.content.decode()
-    done = press(admin_client, "reschedule", job, date="2d")
+    done = press(admin_client, "reschedule", job, date="2d", sure="1")
 
     assert done["Location"] == page_of(job)
     assert ScheduledJob.objects.get(pk=job.pk).time_slot_start > timezone.now() + 47 * HOUR

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -82,8 +83,14 @@ class JobPage(JobActions, JobColumns):
         job = self.get_object(request, unquote(object_id))
         if job is None:
             raise Http404
-        jobs = self.get_queryset(request).filter(pk=job.pk)
-        return self.response_action(request, jobs) or HttpResponseRedirect(request.get_full_path())
+        # Whatever the request selects, it is this one.
+        chosen = request.POST.copy()
+        chosen.setlist(ACTION_CHECKBOX_NAME, [str(job.pk)])
+        chosen["select_across"] = "0"
+        request.POST = chosen  # type: ignore[assignment]
+        return self.response_action(request, self.get_queryset(request)) or HttpResponseRedirect(
+            request.get_full_path()
+        )
 
     # -- fields -----------------------------------------------------------------------------------------------------
 
