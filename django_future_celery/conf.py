@@ -25,6 +25,10 @@ class Settings:
     CLAIM_SIZE: int = 200
     #: How many jobs may be with the broker at a time; the rest wait in the database.
     WINDOW: int = 1000
+    #: How many jobs may share a message while many are due; 1: none do.
+    BATCH_SIZE: int = 100
+    #: How old a message of several jobs may be for another of its jobs to be started, in seconds.
+    BATCH_SECONDS: float = 2.0
     #: Longest wait for the broker at one step of a publish, in seconds.
     PUBLISH_TIMEOUT_SECONDS: float = 5.0
     #: How many times a job may be started at most, where neither the call nor the callable says it.

@@ -6,8 +6,10 @@ dispatch lease, and the row is simply due again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 
@@ -27,8 +29,13 @@ logger = get_logger(__name__)
 #: After so many messages that the broker refused one by one, a round ends.
 MOST_REFUSED = 10
 
-#: Sends one message for one job, or raises BrokerAway, BrokerLost, or what is wrong with this message alone.
-Publish = Callable[[ScheduledJob], None]
+#: So many jobs that are due together have a message each, for any worker to take the next.
+FEW = 16
+#: More share so many messages of a claim, if that many jobs may share one.
+MESSAGES = 8
+
+#: Sends one message for its jobs, or raises BrokerAway, BrokerLost, or what is wrong with this message alone.
+Publish = Callable[[Sequence[ScheduledJob]], None]
 
 #: Has the process killed that runs a job, or raises BrokerAway or BrokerLost.
 Terminate = Callable[[ScheduledJob], None]
@@ -137,7 +144,7 @@ def divide(objects: ScheduledJobQuerySet, now: int) -> Claim:
 
 def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[ScheduledJob]:
     """Lock due rows: those whose message seems lost, which are in the window already, then what it has room for."""
-    rows = objects.scheduled().woken(now).defer("error", "return_value", "failures")
+    rows = objects.scheduled().woken(now).to_run()
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
     jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
     room = max(0, min(room, settings.CLAIM_SIZE - len(jobs)))
@@ -150,35 +157,55 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     return jobs
 
 
-def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[int, bool]:
-    """Send the messages; give the number of those sent, and whether the broker stopped the round.
+def messages(jobs: Sequence[ScheduledJob]) -> list[list[ScheduledJob]]:
+    """Divide a claim into messages: one for each job while few are due, else a few for many jobs each.
 
-    A job whose message raised keeps its lease, for the message may have been sent all the same; those that were not
+    Only jobs of the same queue and priority share one. A job with a time limit of its own has one to itself, since a
+    limit is of a message.
+    """
+    if len(jobs) <= FEW:
+        return [[job] for job in jobs]
+    size = min(settings.BATCH_SIZE, -(-len(jobs) // MESSAGES))
+    groups: dict[Any, list[ScheduledJob]] = {}
+    for job in jobs:
+        alone = job.pk if job.soft_time_limit or job.time_limit else None
+        groups.setdefault((job.queue, job.priority, alone), []).append(job)
+    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
+
+
+def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[int, bool]:
+    """Send the messages; give the number of jobs that were sent, and whether the broker stopped the round.
+
+    The jobs of a message that raised keep their lease, for it may have been sent all the same; those that were not
     tried are released. What only one message is to blame for, such as a queue that was declared in another way,
     does not stop the others, unless it goes on and on.
     """
     sent = refused = 0
-    for number, job in enumerate(jobs):
+    untried = deque(messages(jobs))
+    while untried:
+        message = untried.popleft()
         try:
-            publish(job)
+            publish(message)
             outages.works(BROKER)
-            sent += 1
+            sent += len(message)
         except BrokerAway as error:
-            return sent, stop(jobs[number:], error, using)
+            return sent, stop([message, *untried], error, using)
         except BrokerLost as error:
-            return sent, stop(jobs[number + 1 :], error, using)
+            return sent, stop(untried, error, using)
         except Exception as error:
-            message = "Could not send job %s, %s; it is tried again later."
-            logger.exception(message, job.pk, job.callable_name, extra={"job": job})
+            first = message[0]
+            text = "Could not send job %s, %s, and %s more; tried again later."
+            logger.exception(text, first.pk, first.callable_name, len(message) - 1, extra={"job": first})
             refused += 1
             if refused == MOST_REFUSED:
-                return sent, stop(jobs[number + 1 :], error, using)
+                return sent, stop(untried, error, using)
     return sent, False
 
 
-def stop(untried: Sequence[ScheduledJob], error: Exception, using: str) -> bool:
-    """End the round: the jobs that were not tried are due as they were before."""
-    ScheduledJob.objects.using(using).release(untried)
+def stop(untried: Iterable[Sequence[ScheduledJob]], error: Exception, using: str) -> bool:
+    """End the round: the jobs of the messages that were not tried are due as they were before."""
+    jobs = [job for message in untried for job in message]
+    ScheduledJob.objects.using(using).release(jobs)
     message = "The broker does not take messages, %s jobs wait for the next tick: %s"
-    outages.failed(BROKER, message, len(untried), one_line(error))
+    outages.failed(BROKER, message, len(jobs), one_line(error))
     return True

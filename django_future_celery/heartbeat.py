@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Protocol
 
 from django.db import connections
 
@@ -19,10 +20,35 @@ from django_future_celery.models import ScheduledJob
 from django_future_celery.outages import outages
 from django_future_celery.text import one_line
 
+#: What this process holds of messages of several jobs.
+_held: set[Releasable] = set()
 #: (alias, id, attempts) of what this process runs just now. Single operations on a set need no lock.
 _runs: set[tuple[str, int, int]] = set()
 _thread: threading.Thread | None = None
 _starting = threading.Lock()
+
+
+class Releasable(Protocol):
+    """Jobs that wait behind one that runs."""
+
+    using: str
+
+    def is_over(self) -> bool:
+        """Whether they have waited for long enough."""
+
+    def release(self) -> None: ...
+
+
+@contextmanager
+def holding(jobs: Releasable) -> Iterator[None]:
+    """Release the jobs when the block is left, and before that once they have waited for long enough."""
+    _ensure_thread()
+    _held.add(jobs)
+    try:
+        yield
+    finally:
+        _held.discard(jobs)
+        jobs.release()
 
 
 @contextmanager
@@ -52,10 +78,27 @@ def renew_all() -> None:
             outages.failed(subject, "Could not renew the leases of running jobs in %r: %s", using, one_line(error))
 
 
+def release_all() -> None:
+    """Release what waits for too long behind a job that takes its time."""
+    for jobs in [each for each in _held if each.is_over()]:
+        subject = f"The release of jobs in {jobs.using!r}"
+        try:
+            with closing(connections[jobs.using]):
+                jobs.release()
+            outages.works(subject)
+        except Exception as error:
+            # Their dispatch lease ends later, and they are sent again.
+            outages.failed(subject, "Could not release waiting jobs in %r: %s", jobs.using, one_line(error))
+
+
 def _beat_forever() -> None:
+    renewed = time.monotonic()
     while True:
-        time.sleep(settings.HEARTBEAT_SECONDS)
-        renew_all()
+        time.sleep(min(settings.HEARTBEAT_SECONDS, settings.BATCH_SECONDS))
+        release_all()
+        if time.monotonic() - renewed >= settings.HEARTBEAT_SECONDS:
+            renewed = time.monotonic()
+            renew_all()
 
 
 def _ensure_thread() -> None:
@@ -73,6 +116,7 @@ def _forget() -> None:
     global _thread, _starting
     _thread, _starting = None, threading.Lock()
     _runs.clear()
+    _held.clear()
 
 
 if hasattr(os, "register_at_fork"):

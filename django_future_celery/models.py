@@ -163,6 +163,10 @@ class ScheduledJob(models.Model):
         if not objects.edit(self, self.due_at):
             raise WrongStatus(f"Job {self.pk} does not wait any more, so it cannot be changed: reschedule() it.")
 
+    def refresh_from_db(self, using: str | None = None, *args: Any, **options: Any) -> None:
+        """Read from the database that the row came from, also what was left unread: a replica may lag behind."""
+        super().refresh_from_db(using or self._state.db, *args, **options)
+
     @property
     def args(self) -> Any:
         """The positional arguments as they were given, a list or a tuple."""

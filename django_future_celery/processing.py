@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from django_future_celery import sticky
+from django_future_celery.batch import Batch
 from django_future_celery.clock import database_now, to_datetime, to_micros
 from django_future_celery.dispatcher import databases
 from django_future_celery.durations import start_of
@@ -16,7 +17,7 @@ from django_future_celery.exceptions import InsideTransaction
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
-from django_future_celery.runner import Outcome, run_job
+from django_future_celery.runner import Outcome
 from django_future_celery.states import Status
 
 PAGE = 100
@@ -44,10 +45,7 @@ class Pass:
     def __iter__(self) -> Iterator[Outcome]:
         for page in self.pages():
             self.expire(page)
-            for due in page:
-                outcome = run_job(due.pk, due.attempts, using=self.using, now=self.now)
-                if outcome is not None:
-                    yield outcome
+            yield from Batch(self.using, page, now=self.now)
         sticky.ensure(self.using, database_now(self.using))
 
     def due(self) -> ScheduledJobQuerySet:
@@ -60,13 +58,14 @@ class Pass:
 
     def pages(self) -> Iterator[list[ScheduledJob]]:
         for priority in self.objects.priorities():
-            level = self.due().level(priority).only("attempts", "wake_at", "time_slot_end")
+            level = self.due().level(priority).to_run()
             page = list(level[:PAGE])
             while page:
+                # Noted first: a job that runs has another wake-up.
+                wake_at, pk = page[-1].wake_at, page[-1].pk
                 yield page
-                last = page[-1]
-                later = Q(wake_at__gt=last.wake_at) | Q(wake_at=last.wake_at, pk__gt=last.pk)
-                page = list(level.filter(later, wake_at__gte=last.wake_at)[:PAGE])
+                later = Q(wake_at__gt=wake_at) | Q(wake_at=wake_at, pk__gt=pk)
+                page = list(level.filter(later, wake_at__gte=wake_at)[:PAGE])
 
     def expire(self, page: list[ScheduledJob]) -> None:
         over = [due.pk for due in page if due.time_slot_end is not None and due.time_slot_end < self.moment]

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, transaction
 from django.db.models import BigIntegerField, Case, DateTimeField, F, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat
+from django.db.models.lookups import LessThanOrEqual
 
 from django_future_celery.backoff import dispatch_patience, unknown_pause
 from django_future_celery.clock import SECOND, DatabaseClock, database_now, to_datetime, to_micros
 from django_future_celery.conf import settings
+from django_future_celery.statements import SQL, Given, Statement, update_sql
 from django_future_celery.states import END_STATES, Status
 
 if TYPE_CHECKING:
@@ -27,6 +29,19 @@ if TYPE_CHECKING:
 
 #: What every end state has in common: nobody waits for the row any more, and its unique key is free again.
 ENDED: Mapping[str, Any] = {"wake_at": None, "dispatched_at": None, "unique_key": None}
+
+#: What is the same at each start, and at each good end.
+STARTED: dict[str, Any] = {
+    "status": Status.RUNNING,
+    "dispatched_at": None,
+    "dispatches": 0,
+    "execution_end": None,
+    "unknown_since": None,
+}
+COMPLETED: dict[str, Any] = {"status": Status.COMPLETE, "error": "", **ENDED}
+
+#: Columns that no run needs: whoever asks for them reads them then.
+UNREAD = ("error", "return_value")
 
 #: So many failed attempts of a job are kept, the last ones.
 MOST_FAILURES = 100
@@ -38,6 +53,10 @@ CANCELLED = "Cancelled while it waited."
 
 def slot_open(moment: datetime) -> Q:
     return Q(time_slot_start__lte=moment) & (Q(time_slot_end=None) | Q(time_slot_end__gte=moment))
+
+
+def is_open(job: ScheduledJob, moment: datetime) -> bool:
+    return job.time_slot_start <= moment and (job.time_slot_end is None or job.time_slot_end >= moment)
 
 
 def slot_over(moment: datetime) -> Q:
@@ -63,6 +82,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def woken(self, now: int) -> ScheduledJobQuerySet:
         """The rows that a tick must look at by ``now``: due, or their dispatch lease, pause or run lease is over."""
         return self.filter(wake_at__lte=now)
+
+    def to_run(self) -> ScheduledJobQuerySet:
+        """The rows with what a run needs of them."""
+        return self.defer(*UNREAD)
 
     def sent(self) -> ScheduledJobQuerySet:
         """The rows that have a message out."""
@@ -183,35 +206,24 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
             row = self.scheduled().filter(pk=pk, attempts=attempts)
-            job = row.locked().annotate(clock=DatabaseClock()).first()
+            job = row.to_run().locked().annotate(clock=DatabaseClock()).first()
             if job is None:
                 return None
             if reason := missing(job):
                 row.wait_for_code(job, reason, now)
                 return None
-            return job if row.win(job, worker, task_id, now) else None
+            clock: int = job.clock  # type: ignore[attr-defined]
+            moment = now or to_datetime(clock)
+            if not is_open(job, moment):
+                row.expire(moment)
+                return None
+            return job if self.win(job, clock, worker, task_id) else None
 
-    def win(self, job: ScheduledJob, worker: str, task_id: str, now: datetime | None) -> bool:
-        """Start the locked ``job``, or end it if its slot is over."""
-        clock: int = job.clock  # type: ignore[attr-defined]
-        moment = now or to_datetime(clock)
-        won = _move(
-            self.filter(slot_open(moment)),
-            job,
-            status=Status.RUNNING,
-            attempts=job.attempts + 1,
-            wake_at=clock + int(settings.RUN_LEASE_SECONDS * SECOND),
-            dispatched_at=None,
-            dispatches=0,
-            execution_start=to_datetime(clock),
-            execution_end=None,
-            unknown_since=None,
-            worker=worker,
-            task_id=task_id,
-        )
-        if not won:
-            self.expire(moment)
-        return won
+    def win(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
+        """Start ``job``, whose row nobody else has locked, if it is still as it was read."""
+        changes = _start_at(job, clock, worker, task_id)
+        cursor = START.execute(self, job.time_slot_end is None, **_as_read(job, clock), **changes)
+        return _moved(job, STARTED | changes, cursor.rowcount == 1)
 
     # -- scheduled → scheduled, failed --------------------------------------------------------------------------------
 
@@ -252,8 +264,32 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return self.running().filter(pk=job.pk, attempts=job.attempts)
 
     def complete(self, job: ScheduledJob, return_value: str | None, ended: datetime) -> bool:
-        changes = {"execution_end": ended, "return_value": return_value, "error": ""}
-        return _move(self.run_of(job), job, status=Status.COMPLETE, **changes, **ENDED)
+        changes = {"return_value": return_value, "execution_end": ended}
+        cursor = COMPLETE.execute(self, done_id=job.pk, done_attempts=job.attempts, **changes)
+        return _moved(job, COMPLETED | changes, cursor.rowcount == 1)
+
+    def complete_and_start(
+        self, job: ScheduledJob, return_value: str | None, clock: int, following: ScheduledJob, *, task_id: str
+    ) -> tuple[bool, bool]:
+        """End a run, and in the same transaction start the next job of the same process; give what of both was won.
+
+        Without the first there is no second. The next one is not waited for, and not taken unless its row is as
+        ``following`` was read.
+        """
+        if connections[self.db].vendor != "postgresql":
+            done = self.complete(job, return_value, to_datetime(clock))
+            return done, done and self.start_free(following, clock, job.worker, task_id)
+        completed = {"return_value": return_value, "execution_end": to_datetime(clock)}
+        changes = _start_at(following, clock, job.worker, task_id)
+        mine = {"done_id": job.pk, "done_attempts": job.attempts}
+        ends = following.time_slot_end is None
+        cursor = COMPLETE_AND_START.execute(self, ends, **mine, **completed, **_as_read(following, clock), **changes)
+        done, started = (count == 1 for count in cursor.fetchone())
+        return _moved(job, COMPLETED | completed, done), _moved(following, STARTED | changes, started)
+
+    def start_free(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
+        free = self.filter(pk=job.pk).only("pk").locked() if connections[self.db].vendor == "mysql" else [job]
+        return bool(free) and self.win(job, clock, worker, task_id)
 
     def fail(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
         changes = {"execution_end": ended, "error": error}
@@ -282,15 +318,19 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return self.filter(cancel_requested_at=None)
 
     def give_back(self, job: ScheduledJob, reason: str, now: int) -> bool:
-        """Take the start back of a run that found its code missing, before anything was called.
-
-        The number of the start stays, since it is the fence; so the job may have one attempt more.
-        """
+        """Take the start back of a run that found its code missing, before anything was called."""
         patience = code_patience(job, now)
         if not patience:
             return self.fail(job, reason, to_datetime(now))
-        more = {"max_attempts": job.max_attempts + 1, "execution_end": to_datetime(now), "error": reason}
-        return _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **more, **patience)
+        return self.take_back(job, now, error=reason, **patience)
+
+    def take_back(self, job: ScheduledJob, now: int, **changes: Any) -> bool:
+        """Let a job wait again whose run has called nothing; it is due at once, if ``changes`` say nothing else.
+
+        The number of the start stays, since it is the fence; so the job may have one attempt more.
+        """
+        more = {"max_attempts": job.max_attempts + 1, "execution_end": to_datetime(now), "wake_at": now}
+        return _move(self.run_of(job).wanted(), job, status=Status.SCHEDULED, **more | changes)
 
     # -- scheduled → expired, failed, cancelled ----------------------------------------------------------------------
 
@@ -335,11 +375,84 @@ def code_patience(job: ScheduledJob, now: int) -> dict[str, Any]:
 
 
 def _move(row: ScheduledJobQuerySet, job: ScheduledJob, **changes: Any) -> bool:
-    """Write ``changes`` to the row if it is still there; only then does ``job`` show them, too."""
-    won = row.update(**changes) == 1
+    """Write ``changes`` to the row if it is still there."""
+    return _moved(job, changes, row.update(**changes) == 1)
+
+
+def _moved(job: ScheduledJob, changes: Mapping[str, Any], won: bool) -> bool:
+    """Only if the row was written does ``job`` show it, too."""
     if won:
         vars(job).update(changes)
     return won
+
+
+# -- what runs for each job --------------------------------------------------------------------------------------------
+
+
+def _start_at(job: ScheduledJob, clock: int, worker: str, task_id: str) -> dict[str, Any]:
+    """What differs from start to start."""
+    return {
+        "attempts": job.attempts + 1,
+        "wake_at": clock + int(settings.RUN_LEASE_SECONDS * SECOND),
+        "execution_start": to_datetime(clock),
+        "worker": worker,
+        "task_id": task_id,
+    }
+
+
+def _as_read(job: ScheduledJob, clock: int) -> dict[str, Any]:
+    """What a row must be to be started: as ``job`` was read, and ``clock`` may not be long past."""
+    return {
+        "id": job.pk,
+        "read_attempts": job.attempts,
+        "read_slot_start": job.time_slot_start,
+        "read_slot_end": job.time_slot_end,
+        "latest": clock + SECOND,
+    }
+
+
+def _given(rows: ScheduledJobQuerySet, column: str, name: str = "") -> Any:
+    return Given(name or column, rows.model._meta.get_field(column))
+
+
+def _given_all(rows: ScheduledJobQuerySet, *columns: str) -> dict[str, Any]:
+    return {column: _given(rows, column) for column in columns}
+
+
+def _waiting(rows: ScheduledJobQuerySet, endless: bool) -> ScheduledJobQuerySet:
+    row = rows.scheduled().filter(
+        pk=_given(rows, "id"),
+        attempts=_given(rows, "attempts", "read_attempts"),
+        time_slot_start=_given(rows, "time_slot_start", "read_slot_start"),
+        time_slot_end=None if endless else _given(rows, "time_slot_end", "read_slot_end"),
+    )
+    if connections[rows.db].vendor == "sqlite":
+        return row  # Its clock is this process's own, and would be composed as a constant.
+    return row.filter(LessThanOrEqual(DatabaseClock(), _given(rows, "wake_at", "latest")))
+
+
+def _start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
+    varies = _given_all(rows, "attempts", "wake_at", "execution_start", "worker", "task_id")
+    return update_sql(_waiting(rows, endless), STARTED | varies)
+
+
+def _complete(rows: ScheduledJobQuerySet) -> SQL:
+    mine = rows.running().filter(pk=_given(rows, "id", "done_id"), attempts=_given(rows, "attempts", "done_attempts"))
+    return update_sql(mine, COMPLETED | _given_all(rows, "return_value", "execution_end"))
+
+
+def _complete_and_start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
+    """Both in one round trip to PostgreSQL."""
+    free = _waiting(rows, endless).select_for_update(skip_locked=True).values("pk")
+    varies = _given_all(rows, "attempts", "wake_at", "execution_start", "worker", "task_id")
+    both = _waiting(rows, endless).filter(pk__in=free).extra(where=["EXISTS (SELECT 1 FROM done)"])
+    (first, its_params), (second, more_params) = _complete(rows), update_sql(both, STARTED | varies)
+    counts = "SELECT (SELECT count(*) FROM done), (SELECT count(*) FROM started)"
+    sql = f"WITH done AS ({first} RETURNING 1), started AS ({second} RETURNING 1) {counts}"
+    return sql, [*its_params, *more_params]
+
+
+START, COMPLETE, COMPLETE_AND_START = Statement(_start), Statement(_complete), Statement(_complete_and_start)
 
 
 def _after(column: str, text: str) -> Case:

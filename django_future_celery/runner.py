@@ -2,7 +2,8 @@
 
 ``start`` wins the row, and commits that before the callable is touched. ``call`` makes the call. ``complete`` is the
 last statement of the transaction that the call ran in: the job's writes and its status are there together, or not.
-Whatever raised is recorded by ``record_error``, after the rollback.
+The same commit may start the job that this process runs next. Whatever raised is recorded by ``record_error``, after
+the rollback.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from django_future_celery.callables import (
     resolve,
     takes_job,
 )
-from django_future_celery.clock import to_datetime
+from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import (
     ClaimLost,
@@ -48,7 +49,7 @@ from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.redaction import get_logger, in_short
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
-from django_future_celery.transactions import leave_clean, open_blocks, transaction_around, unbroken
+from django_future_celery.transactions import leave_clean, may_start_another, open_blocks, transaction_around, unbroken
 
 logger = get_logger(__name__)
 
@@ -69,6 +70,8 @@ class Run:
     job: ScheduledJob
     #: The database's clock at the start, and this process's stopwatch at the same moment.
     clock: int
+    #: The Celery message of several jobs that this is one of, or ''.
+    message_id: str = ""
     stopwatch: int = field(default_factory=time.monotonic_ns)
 
     @property
@@ -79,6 +82,14 @@ class Run:
     def now(self) -> int:
         """The database's clock, without asking it again."""
         return self.clock + (time.monotonic_ns() - self.stopwatch) // 1000
+
+
+#: Names the job that this process would run next, at an instant in microseconds; None: none just now.
+Following = Callable[[int], ScheduledJob | None]
+
+
+def nobody(now: int) -> None:
+    """Name no job."""
 
 
 @dataclass(frozen=True)
@@ -94,21 +105,26 @@ class Outcome:
         return None if self.error is None or was_wished(self.job, self.error) else self.error
 
 
-def run_job(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Outcome | None:
-    """Run a job if its row can be won; None says that it was somebody else's, is not due, or is over.
+def start(
+    pk: int, attempts: int, *, using: str, task_id: str = "", message_id: str = "", now: datetime | None = None
+) -> Run | None:
+    """Start a job if its row can be won; None says that it was somebody else's, is not due, or is over.
 
     Args:
         attempts: the starts of the job so far, as whoever found it due saw them.
+        task_id: of the Celery message that is this job's alone.
+        message_id: of the Celery message of several jobs that this is one of.
         now: replaces the database's clock where the slot is checked.
     """
-    run = start(pk, attempts, using=using, task_id=task_id, now=now)
-    return None if run is None else finish(run)
-
-
-def start(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Run | None:
     rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    task_id = task_id or task_id_of(message_id, pk)
     job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
-    return None if job is None else Run(job, job.clock)  # type: ignore[attr-defined]
+    return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
+
+
+def task_id_of(message_id: str, pk: int) -> str:
+    """Give the task id of a job that shares its message."""
+    return f"{message_id}.{pk}" if message_id else ""
 
 
 def missing_code(job: ScheduledJob) -> str:
@@ -134,29 +150,39 @@ def look_for_code(job: ScheduledJob) -> None:
         check_known(job.callable_name)
 
 
+def run_job(pk: int, attempts: int, *, using: str, task_id: str = "", now: datetime | None = None) -> Outcome | None:
+    """Run a job if its row can be won; None as for ``start``."""
+    run = start(pk, attempts, using=using, task_id=task_id, now=now)
+    return None if run is None else finish(run)
+
+
 def finish(run: Run) -> Outcome:
     """Take a started job to the end of its run, whatever the callable does."""
+    return finish_and_start(run)[0]
+
+
+def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, Run | None]:
+    """As ``finish``; give the run of the following job, too, if the commit that completes this one began it."""
     before = open_blocks()
     with beating(run.job):
         try:
-            perform(run)
+            following_run = perform(run, following)
         except BaseException as error:
             leave_clean(before)
-            return record_error(run, error)
-        finally:
+            outcome = record_error(run, error)
             leave_clean(before)
-    return Outcome(run.job)
+            return outcome, None
+    leave_clean(before)
+    return Outcome(run.job), following_run
 
 
-def perform(run: Run) -> None:
+def perform(run: Run, following: Following = nobody) -> Run | None:
     function, using = find_code(run.job), run.job._state.db or ""
     atomic = is_atomic(function)
     with transaction_around(using, atomic):
-        before = open_blocks()
         with unbroken(using, atomic):
             value = call(run.job, function)
-        leave_clean(before)
-        complete(run, value)
+        return complete(run, value, following)
 
 
 def find_code(job: ScheduledJob) -> Callable[..., Any]:
@@ -193,15 +219,23 @@ async def _wait(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def complete(run: Run, value: Any) -> None:
-    """Record the good end.
+def complete(run: Run, value: Any, following: Following = nobody) -> Run | None:
+    """Record the good end, and start the following job if its row can be won.
 
     Raises:
         ClaimLost: the row is no longer this run's, so what the callable wrote must be rolled back.
     """
     text = None if value is None else describe_value(value, settings.MAX_RESULT_SIZE)
-    if not run.rows.complete(run.job, text, to_datetime(run.now())):
+    now, using = run.now(), run.job._state.db or ""
+    job, started = following(now) if may_start_another(using) else None, False
+    if job is None:
+        done = run.rows.complete(run.job, text, to_datetime(now))
+    else:
+        task_id = task_id_of(run.message_id, job.pk)
+        done, started = run.rows.complete_and_start(run.job, text, now, job, task_id=task_id)
+    if not done:
         raise ClaimLost(f"Job {run.job.pk} was taken from {run.job.worker} while it ran: its lease was over.")
+    return Run(job, now, run.message_id) if job is not None and started else None
 
 
 def record_error(run: Run, error: BaseException) -> Outcome:
@@ -221,6 +255,25 @@ def write_error(run: Run, error: BaseException) -> bool:
     if isinstance(error, CodeMissing) and run.rows.give_back(run.job, str(error), run.now()):
         return True
     return end_attempt(run.rows, run.job, describe_error(error, settings.MAX_ERROR_SIZE), run.now(), error)
+
+
+def adopt(pk: int, attempts: int, *, using: str, message_id: str) -> Run | None:
+    """Give the run that this process has started without knowing: the answer to the commit was lost.
+
+    Nothing of it was called yet, and nobody else will, since it is this process's.
+    """
+    rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    mine = {"worker": worker_name(), "task_id": task_id_of(message_id, pk)}
+    try:
+        job = rows.in_progress().filter(pk=pk, attempts=attempts, **mine).to_run().first()
+        return None if job is None else Run(job, database_now(using), message_id)
+    except (OperationalError, InterfaceError):
+        return None  # As if the process had died: the end of its lease tells of it.
+
+
+def take_back(run: Run) -> None:
+    """Let a job wait again that was started and not called."""
+    persist(lambda: run.rows.take_back(run.job, run.now()), run)
 
 
 def persist(write: Callable[[], bool], run: Run) -> bool | None:

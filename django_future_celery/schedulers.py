@@ -26,7 +26,7 @@ from django_future_celery.dispatcher import Tick, databases, tick_all
 from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
 from django_future_celery.outages import BROKER, database, outages
-from django_future_celery.tasks import Publisher
+from django_future_celery.publishing import Publisher
 from django_future_celery.text import one_line
 
 logger = logging.getLogger(__name__)

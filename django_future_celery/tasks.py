@@ -1,102 +1,128 @@
-"""The Celery side: a message for one job, and the tick as a task. Thin: the work is done by functions without Celery.
-
-The names of the tasks and the form of the messages are a contract between the versions of two processes. A message
-carries ``(id, attempts)``, and the database's alias where it is not the usual one: never code, never arguments.
-"""
+"""The Celery tasks: one job, several jobs, and the tick. Thin: the work is done by functions without Celery."""
 
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
-from celery import Celery, Task, shared_task
-from celery.exceptions import TimeLimitExceeded, WorkerLostError, WorkerShutdown, WorkerTerminate
+from celery import Task, shared_task
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import task_failure, task_revoked, worker_init
+from celery.worker import state
 from django.db import connections, router
-from kombu.exceptions import OperationalError
 
-from django_future_celery import serializers, sticky
+from django_future_celery import sticky
+from django_future_celery.batch import Batch, read, release
 from django_future_celery.conf import settings
 from django_future_celery.dispatcher import tick_all
-from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
+from django_future_celery.exceptions import JobFailed
+from django_future_celery.heartbeat import holding
 from django_future_celery.models import ScheduledJob
+from django_future_celery.publishing import RUN, RUN_BATCH, SENT_WITH, Publisher
 from django_future_celery.recovery import cancel_message, record_death
-from django_future_celery.redaction import redact, redacted_error
-from django_future_celery.runner import Outcome, run_job
-from django_future_celery.states import Status
-from django_future_celery.text import storable
+from django_future_celery.reporting import Told, raise_to_end, report, told_of_jobs
+from django_future_celery.runner import run_job
 
 logger = logging.getLogger(__name__)
 
-#: Characters of the arguments that a message shows, as many as Celery's own.
-MOST_SHOWN = 1024
-
-#: What may end a worker while a job runs. It is recorded on the row, then does its work.
-WORKER_MUST_END = (WorkerShutdown, WorkerTerminate)
-#: Codes of the SystemExit that Celery's processes raise where they are at a signal to end.
-SIGNALLED = {number - 256 for number in signal.Signals}
-
 #: Celery must not do what the row does: acknowledge late, redeliver, retry, keep results. A redelivered message could
 #: not tell whether the first run is alive; the lease can. After ``os._exit`` in a job it would come back for ever.
-SENT_WITH: dict[str, Any] = {"ignore_result": True, "serializer": "json"}
 ROW_DECIDES = {"acks_late": False, "reject_on_worker_lost": False, "max_retries": 0} | SENT_WITH
 
 
-@shared_task(name="django_future_celery.run", bind=True, throws=(JobFailed,), **ROW_DECIDES)
+@shared_task(name=RUN, bind=True, throws=(JobFailed,), **ROW_DECIDES)
 def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str:
     """Run one job. Raises JobFailed, with the job's own traceback, so that Flower shows it."""
     outcome = run_job(job_id, attempts, using=alias_of({"using": using}), task_id=self.request.id or "")
     return "nothing to do" if outcome is None else report(outcome)
 
 
-def report(outcome: Outcome) -> str:
-    """Tell Celery how a run ended."""
-    job, error = outcome.job, outcome.error
-    if isinstance(error, WORKER_MUST_END) or (isinstance(error, SystemExit) and error.code in SIGNALLED):
-        raise error
-    if error is not None:
-        again = ", it will be tried again" if job.status == Status.SCHEDULED else ""
-        summary = f"{type(error).__name__}: attempt {job.attempts} of {job.max_attempts}{again}"
-        # Not chained: Celery would send the error as it is.
-        raise JobFailed(summary, redacted_error(error, job)) from None
-    return str(job.status)
+@shared_task(name=RUN_BATCH, bind=True, send_events=False, **ROW_DECIDES)
+def run_batch(self: Task, pairs: list[tuple[int, int]], using: str | None = None) -> str:
+    """Run several jobs, one after another; what is not started in time is left to others.
+
+    Under a time limit only the first is run: the limit is of the message, and was meant for each.
+    """
+    alias, message_id = alias_of({"using": using}), self.request.id or ""
+    seconds = 0.0 if is_limited(self) else settings.BATCH_SECONDS
+    with told_of_jobs(self, _sends_events) as told:
+        batch = Batch(alias, read(alias, pairs), message_id, seconds, stop=is_stopping, started=told.started)
+        with holding(batch):
+            return f"{tell_and_count(batch, told)} of {len(pairs)} jobs"
 
 
-@worker_init.connect(dispatch_uid="django_future_celery.jobs")
-def import_jobs(**options: Any) -> None:
-    """Import what jobs are likely to call, so that a worker knows what it does not have before it starts one."""
+def tell_and_count(batch: Batch, told: Told) -> int:
+    count = 0
+    for outcome in batch:
+        count += 1
+        told.ended(outcome)
+        raise_to_end(outcome.error)
+    return count
+
+
+def is_limited(task: Task) -> bool:
+    """Whether Celery may interrupt or kill what this message runs, by whatever limit."""
+    own = (task.time_limit, task.soft_time_limit, *(task.request.timelimit or ()))
+    return any(own) or any(_limits)
+
+
+def is_stopping() -> bool:
+    """Whether the worker is about to end. A prefork child does not know; it is waited for, but not for long."""
+    return state.should_stop not in (None, False) or state.should_terminate not in (None, False)
+
+
+#: The worker's own time limits, and whether it sends events: its processes are forked with them.
+_limits: tuple[float | None, ...] = ()
+_sends_events = False
+
+
+@worker_init.connect(dispatch_uid="django_future_celery.worker")
+def on_worker(sender: Any, **options: Any) -> None:
+    """Note how the worker was started, and import what jobs are likely to call: it must know what it does not have."""
+    global _limits, _sends_events
+    _limits, _sends_events = (sender.time_limit, sender.soft_time_limit), bool(sender.task_events)
     sticky.discover()
 
 
 @task_failure.connect(dispatch_uid="django_future_celery.death")
-def on_death(sender: Any, task_id: str, exception: BaseException, kwargs: Any, **options: Any) -> None:
+def on_death(sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **options: Any) -> None:
     """In the worker's main process: a process that ran jobs died, or was killed because of its time limit."""
-    if sender.name != run.name:
+    if sender.name not in (RUN, RUN_BATCH):
         return
     if isinstance(exception, TimeLimitExceeded):
         tell_death(kwargs, task_id, f"Time limit exceeded: its process was killed after {exception.args[0]:g} s.")
     elif isinstance(exception, WorkerLostError):
         tell_death(kwargs, task_id, f"Worker lost: {exception}.")
+    else:
+        return
+    release_rest(sender, args, kwargs)
 
 
 @task_revoked.connect(dispatch_uid="django_future_celery.revoked")
 def on_revoked(sender: Any, request: Any, terminated: bool, **options: Any) -> None:
     """In the worker's main process: somebody revoked a message, or had the process killed that runs it."""
-    if sender.name != run.name:
+    if sender.name not in (RUN, RUN_BATCH):
         return
-    with calmly(alias_of(request.kwargs)) as using:
-        cancel_message(using, request.id, *request.args)
+    if sender.name == RUN:
+        with calmly(alias_of(request.kwargs)) as using:
+            cancel_message(using, request.id, *request.args)
     if terminated:
         tell_death(request.kwargs, request.id, "Terminated: its process was killed on request.", terminated=True)
+    release_rest(sender, request.args, request.kwargs)
 
 
 def tell_death(kwargs: Any, task_id: str, reason: str, *, terminated: bool = False) -> None:
     with calmly(alias_of(kwargs)) as using:
         record_death(using, task_id, reason, terminated=terminated)
+
+
+def release_rest(task: Any, args: Any, kwargs: Any) -> None:
+    """Have the jobs of a message run elsewhere that nobody will start any more."""
+    if task.name == RUN_BATCH:
+        with calmly(alias_of(kwargs)) as using:
+            release(using, read(using, *args))
 
 
 def alias_of(kwargs: Any) -> str:
@@ -121,139 +147,3 @@ def tick(self: Task) -> list[str]:
     """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
     with Publisher(self.app) as publish:
         return [f"{using}: {tick}" for using, tick in tick_all(publish, publish.terminate).items()]
-
-
-class Publisher:
-    """Sends the messages of ticks over one connection, opened at the first, closed when it fails, bounded in time."""
-
-    def __init__(self, app: Celery) -> None:
-        self.app = app
-        self.connection: Any = None
-        self.producer: Any = None
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def __call__(self, job: ScheduledJob) -> None:
-        """Send a message.
-
-        Raises:
-            BrokerAway: it was not sent.
-            BrokerLost: it may have been sent.
-        """
-        reused = self.producer is not None
-        try:
-            self.send(job)
-        except BrokerLost:
-            if not reused:
-                raise
-            # While it was idle, a broker or something on the way to it may have cut the connection.
-            self.send_again(job)
-
-    def terminate(self, job: ScheduledJob) -> None:
-        """Have the worker that runs the job kill its process. Raises BrokerAway or BrokerLost."""
-        self.open()
-        with self.closed_on_error(BrokerLost):
-            self.app.control.revoke(job.task_id, terminate=True, connection=self.connection)
-
-    def send_again(self, job: ScheduledJob) -> None:
-        try:
-            self.send(job)
-        except BrokerAway as error:
-            raise BrokerLost(str(error)) from error
-
-    def send(self, job: ScheduledJob) -> None:
-        self.open()
-        with self.closed_on_error(BrokerLost):
-            send(job, self.app, self.producer)
-
-    def open(self) -> None:
-        if self.producer is None:
-            with self.closed_on_error(BrokerAway):
-                timeout = settings.PUBLISH_TIMEOUT_SECONDS
-                self.connection = self.app.connection_for_write(connect_timeout=timeout)
-                self.connection.transport_options = bounded(self.connection, timeout)
-                self.connection.connect()
-                self.producer = self.app.amqp.Producer(self.connection, auto_declare=False)
-
-    @contextmanager
-    def closed_on_error(self, told_as: type[Exception]) -> Iterator[None]:
-        """Close the connection at any error, and raise one of the connection itself as ``told_as``."""
-        try:
-            yield
-        except BaseException as error:
-            of_connection = (OSError, OperationalError, *getattr(self.connection, "connection_errors", ()))
-            self.close()
-            if isinstance(error, of_connection):
-                raise told_as(str(error) or repr(error)) from error
-            raise
-
-    def close(self) -> None:
-        connection, self.connection, self.producer = self.connection, None, None
-        if connection is not None:
-            connection.release()
-
-
-def bounded(connection: Any, timeout: float) -> dict[str, Any]:
-    """Give the transport's options with a time-out for each step; what the project has set itself stays.
-
-    Without one a publish waits for a frozen Redis for ever. RabbitMQ confirms what it has taken, as without that a
-    message to a dying broker is lost in silence.
-    """
-    ours: dict[str, dict[str, Any]] = {
-        "redis": {"socket_timeout": timeout, "socket_connect_timeout": timeout},
-        "amqp": {
-            "read_timeout": int(timeout) or 1,
-            "write_timeout": int(timeout) or 1,
-            "confirm_publish": True,
-        },
-    }
-    return ours.get(connection.transport.driver_type, {}) | dict(connection.transport_options or {})
-
-
-def send(job: ScheduledJob, app: Celery, producer: Any) -> None:
-    """Publish the message of one job; what Flower and the logs show of it is the callable and its arguments.
-
-    The "sent" event has the name that ``send_task`` is given, and it may come after those of the worker: only if all
-    have the callable's name does Flower keep it. What the worker runs is in the header.
-    """
-    alias = job._state.db
-    usual = alias == router.db_for_write(ScheduledJob)
-    app.send_task(
-        job.callable_name,
-        args=(job.pk, job.attempts),
-        kwargs={} if usual else {"using": alias},
-        # The way from Flower to the row, which the admin reads from the usual database.
-        task_id=f"{uuid4()}-{job.pk}" if usual else str(uuid4()),
-        headers={"task": run.name},
-        shadow=job.callable_name,
-        argsrepr=storable(redact(serializers.preview(job.args_text), "args", job), MOST_SHOWN),
-        kwargsrepr=storable(redact(serializers.preview(job.kwargs_text), "kwargs", job), MOST_SHOWN),
-        priority=broker_priority(job.priority, producer.connection.transport.driver_type),
-        producer=producer,
-        retry=False,
-        route_name=run.name,
-        task_type=run,
-        add_to_parent=False,
-        **SENT_WITH,
-        **limits(job),
-        **({"queue": job.queue} if job.queue else {}),
-    )
-
-
-def limits(job: ScheduledJob) -> dict[str, float]:
-    """Give the time limits that the job has of its own."""
-    own = {"soft_time_limit": job.soft_time_limit, "time_limit": job.time_limit}
-    return {name: seconds for name, seconds in own.items() if seconds is not None}
-
-
-def broker_priority(priority: int, driver: str) -> int:
-    """Map -100…100 to the broker's 0…9.
-
-    Messages without a priority have 0, which is the highest one on Redis and the lowest one elsewhere.
-    """
-    level = -(-abs(priority) * 9 // 100)
-    return level if (priority < 0) == (driver == "redis") else 0

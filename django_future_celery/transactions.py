@@ -17,7 +17,7 @@ def transaction_around(using: str, atomic: bool) -> AbstractContextManager[Any]:
 
 @contextmanager
 def unbroken(using: str, atomic: bool) -> Iterator[None]:
-    """Raise if the transaction that the block began in is not the one that it ends in.
+    """Raise if the transaction that the block began in is not the one that it ends in; close what it left unusable.
 
     Raises:
         TransactionLeftOpen: the block left an atomic() open, here or in another database.
@@ -31,6 +31,25 @@ def unbroken(using: str, atomic: bool) -> Iterator[None]:
         raise TransactionLeftOpen(f"The job left a transaction.atomic() open in {', '.join(left)}: use it with 'with'.")
     if mark is not None:
         transaction.savepoint_commit(mark, using)
+    leave_clean(before)
+
+
+def may_start_another(using: str) -> bool:
+    """Whether the transaction of a job may also start the next one.
+
+    Not without one, and not where the commit has more to do: its hooks may take long, and the next job would count as
+    running all the while. Under REPEATABLE READ and above the snapshot is that of this job: what others did to the next
+    one since would end this one with an error.
+    """
+    connection = connections[using]
+    return connection.in_atomic_block and not connection.run_on_commit and reads_committed(connection)
+
+
+def reads_committed(connection: Any) -> bool:
+    if connection.vendor == "sqlite":
+        return True  # It has one writer at a time.
+    level = connection.isolation_level if connection.vendor == "mysql" else connection.isolation_level.name
+    return str(level).upper().replace("_", " ") == "READ COMMITTED"
 
 
 def open_blocks() -> dict[str, int]:

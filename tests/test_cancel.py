@@ -156,8 +156,8 @@ class TestTermination:
         def refuse(job):
             raise ValueError("no such command")
 
-        tick(sent.append, alias, refuse)
-        tick(sent.append, alias, refuse)
+        tick(sent.extend, alias, refuse)
+        tick(sent.extend, alias, refuse)
 
         assert [job.pk for job in sent] == [waiting.pk]
         assert caplog.text.count("cannot be terminated; it was asked to stop") == 1

@@ -1,4 +1,4 @@
-"""A tick: recover what is lost, claim what is due, hand it over. The publish function is a list's ``append``."""
+"""A tick: recover what is lost, claim what is due, hand it over. The publish function is a list's ``extend``."""
 
 import json
 import re
@@ -51,10 +51,10 @@ def elsewhere(alias, function):
 def broken_after(number, sent, error=BrokerLost):
     """A publish function that delivers so many messages, then raises at each."""
 
-    def publish(job):
+    def publish(jobs):
         if len(sent) == number:
             raise error("gone")
-        sent.append(job)
+        sent.extend(jobs)
 
     return publish
 
@@ -67,7 +67,7 @@ class TestTick:
         due, future = due_job(alias), due_job(alias, time_slot_start=timezone.now() + MINUTE)
         before, sent = row_of(future), []
 
-        done = tick(sent.append, alias)
+        done = tick(sent.extend, alias)
 
         assert pks(sent) == [due.pk]
         assert (done.sent, done.over, done.more, done.broken) == (1, 0, False, False)
@@ -136,7 +136,7 @@ class TestTick:
         never, once = due_job(alias, **slot), due_job(alias, attempts=1, max_attempts=2, error="first", **slot)
         sent = []
 
-        done = tick(sent.append, alias)
+        done = tick(sent.extend, alias)
 
         assert sent == []
         assert (done.sent, done.over) == (0, 2)
@@ -191,7 +191,7 @@ class TestTick:
             lost = started_job(alias, max_attempts=most)
             rows.filter(pk=lost.pk).update(wake_at=1)
 
-        assert str(tick([].append, alias)) == "1 sent, 1 too late, 1 lost runs to be tried again, 1 failed"
+        assert str(tick([].extend, alias)) == "1 sent, 1 too late, 1 lost runs to be tried again, 1 failed"
 
     def test_of_nothing_writes_nothing(self, alias):
         due_job(alias, time_slot_start=timezone.now() + MINUTE)
@@ -204,7 +204,7 @@ class TestTick:
 def ticked(alias):
     """What one tick sent."""
     sent = []
-    tick(sent.append, alias)
+    tick(sent.extend, alias)
     return sent
 
 
@@ -220,7 +220,7 @@ def test_a_database_that_does_not_answer_keeps_no_other_waiting(settings, monkey
         return database_now(using)
 
     monkeypatch.setattr("django_future_celery.dispatcher.database_now", no_answer)
-    ticks = tick_all(sent.append)
+    ticks = tick_all(sent.extend)
 
     assert list(ticks) == aliases[1:]
     assert pks(sent) == pks(jobs[1:])
@@ -243,7 +243,7 @@ def test_the_claim_is_committed_before_the_first_message_is_sent(alias):
     jobs = [due_job(alias) for _ in range(3)]
     seen = []
 
-    def publish(job):
+    def publish(message):
         assert not connections[alias].in_atomic_block
         seen.append(elsewhere(alias, lambda: [row_of(each)["dispatches"] for each in jobs]))
 
@@ -257,7 +257,8 @@ def test_a_worker_that_is_quicker_than_the_tick_wins(alias):
     first, second = due_job(alias), due_job(alias)
     outcomes = []
 
-    def publish(job):
+    def publish(jobs):
+        [job] = jobs
         outcomes.append(elsewhere(alias, lambda: run_job(job.pk, job.attempts, using=alias)))
 
     assert tick(publish, alias).sent == 2
@@ -287,7 +288,7 @@ def test_ticks_side_by_side_send_each_job_once(alias, settings):
         gate.wait(30)
         try:
             while len(sent) < len(jobs):
-                tick(sent.append, alias)
+                tick(sent.extend, alias)
         finally:
             connections[alias].close()
 
@@ -333,7 +334,7 @@ class TestABrokenBroker:
     def test_leaves_a_job_alone_that_was_started_meanwhile(self, alias, rows):
         first, second = due_job(alias, priority=1), due_job(alias)
 
-        def publish(job):
+        def publish(jobs):
             rows.start(second.pk, 0, worker="quick", task_id="")
             raise BrokerLost
 
@@ -366,10 +367,10 @@ class TestABrokenBroker:
         bad, *good = [due_job(alias, priority=-each) for each in range(4)]
         sent = []
 
-        def publish(job):
-            if job.pk == bad.pk:
+        def publish(jobs):
+            if bad in jobs:
                 raise ValueError("this queue was declared in another way, token=hunter2")
-            sent.append(job)
+            sent.extend(jobs)
 
         done = tick(publish, alias)
 
@@ -398,7 +399,7 @@ class TestABrokenBroker:
     def test_never_hides_the_end_of_this_process(self, alias):
         due_job(alias)
 
-        def publish(job):
+        def publish(jobs):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -414,7 +415,7 @@ class TestTheWindow:
     def test_bounds_what_is_with_the_broker(self, alias, rows):
         jobs = [due_job(alias, priority=-each) for each in range(5)]
         sent = []
-        ends = [tick(sent.append, alias) for _ in range(4)]
+        ends = [tick(sent.extend, alias) for _ in range(4)]
 
         assert pks(sent) == pks(jobs[:3])
         assert [end.sent for end in ends] == [2, 1, 0, 0]
@@ -456,8 +457,8 @@ class TestTheWindow:
     def test_says_that_nothing_is_left_when_nothing_is(self, alias):
         due_job(alias)
 
-        assert tick([].append, alias).more is False
-        assert tick([].append, alias).more is False
+        assert tick([].extend, alias).more is False
+        assert tick([].extend, alias).more is False
 
 
 # -- lost runs --------------------------------------------------------------------------------------------------------
@@ -471,7 +472,7 @@ class TestLostRuns:
 
     def test_without_attempts_left_fail_and_name_the_worker(self, alias, caplog):
         job = self.lost(alias)
-        done = tick([].append, alias)
+        done = tick([].extend, alias)
 
         row = row_of(job)
         assert (row["status"], row["wake_at"], done.recovered.failed) == ("failed", None, 1)
@@ -482,7 +483,7 @@ class TestLostRuns:
     def test_with_attempts_left_are_tried_again_after_a_pause(self, alias, rows):
         job = self.lost(alias, max_attempts=2)
         sent = []
-        done = tick(sent.append, alias)
+        done = tick(sent.extend, alias)
 
         row = row_of(job)
         assert (row["status"], row["attempts"], done.recovered.again) == ("scheduled", 1, 1)
@@ -495,10 +496,10 @@ class TestLostRuns:
 
     def test_whose_slot_is_over_are_failed_by_the_next_tick(self, alias, rows):
         job = self.lost(alias, max_attempts=2)
-        tick([].append, alias)
+        tick([].extend, alias)
         over = timezone.now() - timedelta(seconds=1)
         rows.filter(pk=job.pk).update(wake_at=database_now(alias), time_slot_end=over)
-        tick([].append, alias)
+        tick([].extend, alias)
 
         row = row_of(job)
         assert row["status"] == "failed"
@@ -507,7 +508,7 @@ class TestLostRuns:
     def test_are_only_those_whose_lease_is_over(self, alias):
         job = started_job(alias)
         before = row_of(job)
-        tick([].append, alias)
+        tick([].extend, alias)
 
         assert row_of(job) == before
 
@@ -521,7 +522,7 @@ class TestLostRuns:
 
     def test_that_come_back_find_their_row_taken(self, alias, rows):
         job = self.lost(alias, max_attempts=2)
-        tick([].append, alias)
+        tick([].extend, alias)
         rows.filter(pk=job.pk).update(wake_at=database_now(alias))
         rows.start(job.pk, 1, worker="host:2", task_id="")
 
@@ -807,7 +808,7 @@ class TestPlans:
         self.check(full, lambda: list(rows.woken(now).sent().order_by("wake_at", "id")[:200]), "future_sent")
 
     def test_a_whole_tick_reads_few_rows(self, full):
-        for sql, plan in self.plans(full, lambda: tick([].append, full)):
+        for sql, plan in self.plans(full, lambda: tick([].extend, full)):
             assert not [node for node in plan if node["Node Type"] == "Seq Scan"], sql
 
 

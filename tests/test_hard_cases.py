@@ -165,7 +165,7 @@ def test_poison_rows_say_what_is_wrong_and_stop_no_other(alias):
     poison = [due_job(alias, priority=1, **columns) for columns in POISON]
     good = due_job(alias)
     sent = []
-    assert tick(sent.append, alias).sent == len(POISON) + 1
+    assert tick(sent.extend, alias).sent == len(POISON) + 1
 
     for job in sent:
         run_job(job.pk, 0, using=alias)
@@ -250,7 +250,7 @@ def test_the_clock_of_a_web_host_moves_the_slot_and_never_the_start_out_of_it(
     job = schedule_job("0s", "tests.shop.jobs.note", expires=expires, using=alias)
     monkeypatch.undo()
     sent = []
-    tick(sent.append, alias)
+    tick(sent.extend, alias)
     run_job(job.pk, 0, using=alias)
 
     assert row_of(job)["status"] == status
@@ -260,13 +260,13 @@ def test_the_clock_of_a_web_host_moves_the_slot_and_never_the_start_out_of_it(
 
 def test_a_clock_that_goes_back_between_claim_and_start_delays_the_job(alias, jump):
     job, sent = due_job(alias), []
-    tick(sent.append, alias)
+    tick(sent.extend, alias)
     jump(-HOUR)
     assert run(job)["status"] == "scheduled"  # its slot has not begun
-    assert tick(sent.append, alias).sent == 0
+    assert tick(sent.extend, alias).sent == 0
 
     jump(120)  # the dispatch lease is over
-    assert tick(sent.append, alias).sent == 1
+    assert tick(sent.extend, alias).sent == 1
     assert run(job)["status"] == "complete"
     assert ledger(alias) == ["done"]
 

@@ -126,10 +126,10 @@ class TestAJobWithoutItsCode:
         job = unknown_job(alias)
         run(job)
         sent = []
-        tick(sent.append, alias)
+        tick(sent.extend, alias)
         assert sent == []
         rows.filter(pk=job.pk).update(wake_at=1)
-        tick(sent.append, alias)
+        tick(sent.extend, alias)
         assert [each.pk for each in sent] == [job.pk]
 
     def test_keeps_no_other_waiting_in_process(self, alias, caplog):

@@ -89,14 +89,14 @@ def test_a_page_may_be_all_expired(alias, rows, monkeypatch):
     assert ledger(alias) == ["in time"]
 
 
-def test_a_page_is_read_without_arguments_and_errors(alias):
-    """They may be long, and the start of a job reads them anew."""
+def test_a_page_is_read_without_errors_and_results(alias):
+    """They may be long, and no run needs them."""
     note(alias, "fine")
     jobs = processing.Pass(alias)
     with CaptureQueriesContext(connections[alias]) as queries:
         [due] = next(jobs.pages())
 
-    assert {"args_text", "kwargs_text", "error", "return_value"} <= due.get_deferred_fields()
+    assert due.get_deferred_fields() == {"error", "return_value"}
     assert all("kwargs" not in query["sql"] for query in queries)
 
 

@@ -11,7 +11,7 @@ from kombu import Connection, Queue
 
 from django_future_celery.dispatcher import tick
 from django_future_celery.exceptions import BrokerAway, BrokerLost
-from django_future_celery.tasks import Publisher
+from django_future_celery.publishing import Publisher
 from tests.factories import due_job, row_of
 from tests.processes import broker_url
 from tests.proxy import Proxy
@@ -63,7 +63,7 @@ def messages(broker):
 
 def test_a_message_holds_the_row_and_its_starts_and_no_more(broker, publish):
     job = due_job("default", attempts=2, max_attempts=3, args_text='["secret"]')
-    publish(job)
+    publish([job])
     [message] = messages(broker)
 
     assert message.payload[:2] == [[job.pk, 2], {}]
@@ -73,8 +73,8 @@ def test_a_message_holds_the_row_and_its_starts_and_no_more(broker, publish):
 
 def test_the_task_of_a_job_ends_in_its_id(broker, publish):
     job = due_job("default")
-    publish(job)
-    publish(job)
+    publish([job])
+    publish([job])
     first, second = (message.headers["id"] for message in messages(broker))
 
     assert first != second
@@ -86,14 +86,14 @@ def test_the_task_of_a_job_in_another_database_names_no_row_of_the_admin(broker,
     other = [alias for alias in connections.settings if alias != "default"][:1]
     if not other:
         pytest.skip("needs a second database")
-    publish(due_job(other[0]))
+    publish([due_job(other[0])])
     [message] = messages(broker)
 
     assert str(UUID(message.headers["id"])) == message.headers["id"]
 
 
 def test_what_is_shown_of_the_arguments_is_capped(broker, publish):
-    publish(due_job("default", args_text=f'["{"x" * 60_000}"]'))
+    publish([due_job("default", args_text=f'["{"x" * 60_000}"]')])
     [message] = messages(broker)
 
     assert len(message.headers["argsrepr"]) <= 1024
@@ -101,7 +101,7 @@ def test_what_is_shown_of_the_arguments_is_capped(broker, publish):
 
 
 def test_secrets_are_masked_before_the_rest_is_cut(broker, publish):
-    publish(due_job("default", kwargs_text=f'{{"password": "{"x" * 2000}", "n": 1}}', args_text='["key=hunter2"]'))
+    publish([due_job("default", kwargs_text=f'{{"password": "{"x" * 2000}", "n": 1}}', args_text='["key=hunter2"]')])
     [message] = messages(broker)
 
     mask = "*" * 20
@@ -113,10 +113,10 @@ def test_secrets_are_masked_before_the_rest_is_cut(broker, publish):
 
 def test_a_connection_that_was_cut_while_idle_is_opened_again(broker, publish):
     jobs = [due_job("default") for _ in range(2)]
-    publish(jobs[0])
+    publish([jobs[0]])
     broker.cut()
     broker.mend()
-    publish(jobs[1])
+    publish([jobs[1]])
 
     assert {message.payload[0][0] for message in messages(broker)} >= {job.pk for job in jobs}
 
@@ -124,20 +124,20 @@ def test_a_connection_that_was_cut_while_idle_is_opened_again(broker, publish):
 def test_a_broker_that_cannot_be_reached_got_nothing(broker, publish):
     broker.cut()
     with pytest.raises(BrokerAway):
-        publish(due_job("default"))
+        publish([due_job("default")])
 
 
 def test_a_broker_that_goes_away_while_it_is_used_may_have_got_it(broker, publish):
     job = due_job("default")
-    publish(job)
+    publish([job])
     broker.cut()
     # The connection that was open has failed, and there is no other.
     with pytest.raises(BrokerLost):
-        publish(job)
+        publish([job])
     with pytest.raises(BrokerAway):
-        publish(job)
+        publish([job])
     broker.mend()
-    publish(job)
+    publish([job])
 
     assert messages(broker)
 

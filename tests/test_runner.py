@@ -11,8 +11,8 @@ from django.utils import timezone
 from django_future_celery import schedule_job
 from django_future_celery.exceptions import ClaimLost, JobFailed
 from django_future_celery.models import ScheduledJob
+from django_future_celery.reporting import report
 from django_future_celery.runner import call, complete, find_callable, finish, perform, run_job, start
-from django_future_celery.tasks import report
 from tests.factories import row_of
 from tests.shop.models import Ledger, Order
 

@@ -72,7 +72,8 @@ class Broker:
     def plan(self, fault, at):
         self.tried, self.fault, self.fails_at = [], fault, at
 
-    def publish(self, job):
+    def publish(self, jobs):
+        [job] = jobs
         fails = self.fault and len(self.tried) == self.fails_at
         error, taken = FAULTS[self.fault] if fails else (None, True)
         self.tried.append(job.pk)

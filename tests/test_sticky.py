@@ -71,7 +71,7 @@ class TestTheDecorator:
 @pytest.mark.usefixtures("sticky_sweep")
 class TestOneInstance:
     def test_waits_after_the_first_tick(self, alias, rows, now):
-        dispatcher.tick([].append, alias)
+        dispatcher.tick([].extend, alias)
 
         row = row_of(rows.get())
         assert (row["callable_name"], row["unique_key"], row["status"]) == (FIRST, FIRST, "scheduled")

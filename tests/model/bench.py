@@ -117,8 +117,8 @@ class Bench:
     # -- dispatchers --------------------------------------------------------------------------------------------------
 
     def claim(self):
-        def publish(job):
-            self.messages.append(job.attempts)
+        def publish(jobs):
+            self.messages.extend(job.attempts for job in jobs)
 
         dispatcher.send(dispatcher.take_due(self.alias, self.hand.now).ready, publish, self.alias)
 

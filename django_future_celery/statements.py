@@ -1,0 +1,66 @@
+"""Statements that run for each job: Django composes them once, and only their values differ from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.db import connections
+from django.db.models import Expression, QuerySet
+from django.db.models.sql import UpdateQuery
+
+#: A text and its parameters, some of them still to be given.
+SQL = tuple[str, Sequence[Any]]
+
+#: From the named values, and the adapters of a connection, to what the driver gets in one place.
+Binding = Callable[[Mapping[str, Any], Any], Any]
+
+
+class Given(Expression):
+    """Stands for a value of ``field`` that is named now and given at each run."""
+
+    def __init__(self, name: str, field: Any) -> None:
+        super().__init__(output_field=field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        return "%s", [self]
+
+
+class Statement:
+    """An UPDATE, or several in one. ``compose`` writes it for a database, and for each ``variant`` of its text."""
+
+    def __init__(self, compose: Callable[..., SQL]) -> None:
+        self.compose = compose
+        self.composed: dict[tuple[Any, ...], tuple[str, list[Binding]]] = {}
+
+    def execute(self, rows: QuerySet[Any], *variant: Any, **values: Any) -> Any:
+        """Run it in the database of ``rows``, with its values; give the cursor."""
+        key = (rows.db, *variant)
+        if key not in self.composed:
+            sql, params = self.compose(rows, *variant)
+            self.composed[key] = sql, [binding(each) for each in params]
+        sql, bindings = self.composed[key]
+        connection = connections[rows.db]
+        cursor = connection.cursor()
+        cursor.execute(sql, [bind(values, connection.ops) for bind in bindings])
+        return cursor
+
+
+def binding(param: Any) -> Binding:
+    if not isinstance(param, Given):
+        return lambda values, ops: param
+    name, kind = param.name, param.output_field.get_internal_type().replace("AutoField", "IntegerField")
+    if kind == "DateTimeField":
+        return lambda values, ops: ops.adapt_datetimefield_value(values[name])
+    if kind.endswith("IntegerField"):
+        return lambda values, ops: ops.adapt_integerfield_value(values[name], kind)
+    return lambda values, ops: values[name]
+
+
+def update_sql(rows: QuerySet[Any], changes: Mapping[str, Any]) -> SQL:
+    """Give what ``rows.update(**changes)`` would run."""
+    query = rows.query.chain(UpdateQuery)
+    query.add_update_values(dict(changes))  # type: ignore[attr-defined]
+    sql, params = query.get_compiler(rows.db).as_sql()
+    return sql, params
