@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core import checks
@@ -75,6 +76,16 @@ def _importable(module: str) -> bool:
     return True
 
 
+def _address(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        url = urlsplit(value)
+        return url.scheme in ("http", "https") and bool(url.hostname)
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 SWITCH = (lambda value: isinstance(value, bool), "True or False")
 COUNT = (_whole, "a whole number above 0")
@@ -110,6 +121,7 @@ RULES = {
     "RETENTION": Rule("E021", _retention, "None, or a length of time above 0, such as '30d' or a timedelta"),
     "PROMETHEUS": Rule("E025", *_extra("prometheus", "prometheus_client")),
     "OPENTELEMETRY": Rule("E026", *_extra("opentelemetry", "opentelemetry.trace")),
+    "FLOWER_URL": Rule("E027", _address, "None, or an address such as 'https://flower.example.com/'"),
 }
 
 

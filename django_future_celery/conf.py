@@ -66,6 +66,8 @@ class Settings:
     PROMETHEUS: bool = False
     #: Whether the run of a job is a span of the trace in which it was scheduled; takes the extra ``opentelemetry``.
     OPENTELEMETRY: bool = False
+    #: Address of Flower, such as "https://flower.example.com/", for links from the admin; None: no links.
+    FLOWER_URL: str | None = None
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

@@ -11,11 +11,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import content_objects, serializers, watching
-from django_future_celery.clock import to_datetime, to_micros
+from django_future_celery.clock import database_now, to_datetime, to_micros
 from django_future_celery.exceptions import WrongStatus
 from django_future_celery.indexes import PartialIndex
 from django_future_celery.leases import BeatLeaseQuerySet
 from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.reasons import why_not_yet
 from django_future_celery.states import END_STATES, Kind, Status
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class ScheduledJob(models.Model):
     soft_time_limit = models.FloatField(_("soft time limit"), null=True, blank=True)
     time_limit = models.FloatField(_("time limit"), null=True, blank=True)
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
+    #: The id of the job that reschedule() made this one from. No index: nothing asks for the jobs made from one.
+    rescheduled_from = models.BigIntegerField(_("rescheduled from"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     #: What connects the run with whoever scheduled it, as headers of OpenTelemetry; NULL unless that is on.
     trace_context = models.JSONField(_("trace context"), null=True, editable=False, default=watching.trace_context)
@@ -125,6 +128,8 @@ class ScheduledJob(models.Model):
             ),
             # The ended rows by age, of each status for itself: a kept status is not read to find those of another.
             PartialIndex(name="future_ended", fields=["status", "execution_end"], where=Q(wake_at__isnull=True)),
+            # The same by number, as the admin lists them.
+            PartialIndex(name="future_listed", fields=["status", "id"], where=Q(wake_at__isnull=True)),
             PartialIndex(
                 name="future_object",
                 fields=["content_type", "object_id"],
@@ -211,6 +216,14 @@ class ScheduledJob(models.Model):
     def is_method_call(self) -> bool:
         """Whether the callable is a method of the content object."""
         return "." not in self.callable_name
+
+    def why_not_yet(self, now: datetime | None = None) -> str:
+        """Say in one sentence why the job has not run yet, or how far it has come, in the language of the reader.
+
+        Args:
+            now: as Django stores it; None: the database's clock.
+        """
+        return why_not_yet(self, to_datetime(database_now(self.database)) if now is None else now)
 
     def fetch_content_object(self) -> models.Model | None:
         """Fetch the content object.

@@ -95,6 +95,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         ended = self.filter(status=status, wake_at=None, execution_end__lt=moment)
         return ended.order_by("execution_end")
 
+    def ended_as(self, status: str) -> ScheduledJobQuerySet:
+        """The rows in one end state, by the condition of their index."""
+        return self.filter(status=status, wake_at=None)
+
     def woken(self, now: int) -> ScheduledJobQuerySet:
         """The rows that a tick must look at by ``now``: due, or their dispatch lease, pause or run lease is over."""
         return self.filter(wake_at__lte=now)

@@ -33,12 +33,13 @@ LAYERS = [
         "calls",
         "nudges",
         "transactions",
+        "flower",
     ],
     ["watching", "tracing", "metrics"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
-    ["statements", "leases", "querysets"],
+    ["statements", "leases", "querysets", "reasons"],
     ["models"],
-    ["rows", "scheduling", "bulk", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
+    ["rows", "scheduling", "bulk", "catalogue", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
     ["dispatcher", "runner"],
     ["batch"],
     ["processing", "presence", "checkup", "gauges"],
@@ -48,7 +49,7 @@ LAYERS = [
     ["schedulers"],
 ]
 #: Whoever uses the package from above. Nothing in the layers imports them, and they import no Celery.
-ON_TOP = {"__init__", "checks", "project_checks", "apps", "views"}
+ON_TOP = {"__init__", "fields", "checks", "project_checks", "apps", "views"}
 
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {
