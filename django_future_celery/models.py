@@ -125,6 +125,10 @@ class ScheduledJob(models.Model):
                 fields=["content_type", "object_id"],
                 where=Q(content_type__isnull=False),
             ),
+            # What has ended lately, of one status; the overview of the admin looks at the latest of these.
+            PartialIndex(
+                name="future_ended_at", fields=["status", "execution_end"], where=Q(execution_end__isnull=False)
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

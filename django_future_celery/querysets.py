@@ -218,7 +218,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         if patience := code_patience(job, clock):
             _move(due, job, error=reason, **patience)
         else:
-            _move(due, job, status=Status.FAILED, error=reason, **ENDED)
+            _move(due, job, status=Status.FAILED, execution_end=to_datetime(clock), error=reason, **ENDED)
         self.expire(now or to_datetime(clock))
 
     # -- running → running ------------------------------------------------------------------------------------------
@@ -296,9 +296,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         # A row that was never started has an error if it has waited for its code.
         expired = _after("error", EXPIRED)
         not_again = Concat(F("error"), Value("\n" + NOT_TRIED_AGAIN))
-        return over.filter(attempts=0).update(status=Status.EXPIRED, error=expired, **ENDED) + over.filter(
-            attempts__gt=0
-        ).update(status=Status.FAILED, error=not_again, **ENDED)
+        ended = to_datetime(database_now(self.db))
+        return over.filter(attempts=0).update(
+            status=Status.EXPIRED, execution_end=ended, error=expired, **ENDED
+        ) + over.filter(attempts__gt=0).update(status=Status.FAILED, error=not_again, **ENDED)
 
     def cancel(self, *, terminate: bool = False) -> int:
         """End the rows that wait, and ask the runs to stop; give the number of both together.

@@ -16,8 +16,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import serializers
-from django_future_celery.admin.actions import JobActions
 from django_future_celery.admin.lists import JobList, TypesInUse
+from django_future_celery.admin.overview import JobOverview
 from django_future_celery.admin.texts import as_block, describe_attempt, describe_duration
 from django_future_celery.exceptions import FutureCeleryError
 from django_future_celery.models import ScheduledJob
@@ -32,7 +32,7 @@ PHASES = {
 
 
 @admin.register(ScheduledJob)
-class ScheduledJobAdmin(JobActions):
+class ScheduledJobAdmin(JobOverview):
     # The most telling first: a narrow screen shows the first ones.
     list_display = (
         "id",

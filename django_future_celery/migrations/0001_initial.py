@@ -133,6 +133,11 @@ class Migration(migrations.Migration):
                         name="future_object",
                         where=models.Q(("content_type__isnull", False)),
                     ),
+                    django_future_celery.indexes.PartialIndex(
+                        fields=["status", "execution_end"],
+                        name="future_ended_at",
+                        where=models.Q(("execution_end__isnull", False)),
+                    ),
                 ],
                 "constraints": [
                     models.CheckConstraint(
