@@ -10,12 +10,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import content_objects, serializers
-from django_future_celery.clock import to_micros
+from django_future_celery.clock import to_datetime, to_micros
 from django_future_celery.exceptions import WrongStatus
 from django_future_celery.indexes import PartialIndex
 from django_future_celery.leases import BeatLeaseQuerySet
 from django_future_celery.querysets import ScheduledJobQuerySet
-from django_future_celery.states import END_STATES, Status
+from django_future_celery.states import END_STATES, Kind, Status
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -267,3 +267,32 @@ class BeatLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder or 'free'}"
+
+
+class Process(models.Model):
+    """A beat, a worker or a command that looks after the jobs in this database, written by presence.py."""
+
+    #: A beat's is its name as holder of a BeatLease, a worker's is Celery's.
+    name = models.CharField(_("name"), max_length=255, primary_key=True)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveBigIntegerField(_("process id"))
+    #: Microseconds since 1970 UTC, by the database's clock. A beat is seen when it has ticked here.
+    since = models.BigIntegerField(_("since"))
+    seen = models.BigIntegerField(_("seen"))
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"
+
+    @property
+    def since_at(self) -> datetime:
+        return to_datetime(self.since)
+
+    @property
+    def seen_at(self) -> datetime:
+        return to_datetime(self.seen)

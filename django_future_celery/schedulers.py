@@ -26,6 +26,8 @@ from django_future_celery.dispatcher import Tick, databases, tick_all
 from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
 from django_future_celery.outages import BROKER, database, outages
+from django_future_celery.presence import Presence
+from django_future_celery.states import Kind
 from django_future_celery.tasks import Publisher
 from django_future_celery.text import one_line
 
@@ -91,6 +93,7 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         super().__init__(*args, sync_every_tasks=1, **options)
         self._publish = Publisher(self.app)
         self._leadership = Leadership(self.app.main or "celery")
+        self._presence = Presence(Kind.BEAT, self._leadership.holder)
         self._in_order = False
         self._last_sent = 0.0
 
@@ -108,11 +111,14 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
             super().close()
         finally:
             self._leadership.release()
+            self._presence.leave()
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _tick_jobs(self) -> float:
         ticks = tick_all(self._publish, self._publish.terminate)
+        for using in ticks:
+            self._presence.show(using)
         return min(self._pause_after(ticks.get(using), using) for using in databases())
 
     def _pause_after(self, tick: Tick | None, using: str) -> float:

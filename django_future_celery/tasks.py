@@ -14,7 +14,7 @@ from typing import Any
 
 from celery import Celery, Task, shared_task
 from celery.exceptions import TimeLimitExceeded, WorkerLostError, WorkerShutdown, WorkerTerminate
-from celery.signals import task_failure, task_revoked, worker_init
+from celery.signals import task_failure, task_revoked, worker_init, worker_ready, worker_shutdown
 from django.db import connections, router
 from kombu.exceptions import OperationalError
 
@@ -23,10 +23,11 @@ from django_future_celery.conf import settings
 from django_future_celery.dispatcher import tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost, JobFailed
 from django_future_celery.models import ScheduledJob
+from django_future_celery.presence import Presence
 from django_future_celery.recovery import cancel_message, record_death
 from django_future_celery.redaction import redact, redacted_error
 from django_future_celery.runner import Outcome, run_job
-from django_future_celery.states import Status
+from django_future_celery.states import Kind, Status
 from django_future_celery.text import storable
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,23 @@ def report(outcome: Outcome) -> str:
 def import_jobs(**options: Any) -> None:
     """Import what jobs are likely to call, so that a worker knows what it does not have before it starts one."""
     sticky.discover()
+
+
+#: The workers of this process by their names: one, unless tests start more.
+_present: dict[str, Presence] = {}
+
+
+@worker_ready.connect(dispatch_uid="django_future_celery.ready")
+def on_ready(sender: Any, **options: Any) -> None:
+    """In the worker's main process, or its only one: be seen at work, also while there is none."""
+    _present[sender.hostname] = Presence(Kind.WORKER, sender.hostname)
+    _present[sender.hostname].stay()
+
+
+@worker_shutdown.connect(dispatch_uid="django_future_celery.shutdown")
+def on_shutdown(sender: Any, **options: Any) -> None:
+    if presence := _present.pop(sender.hostname, None):
+        presence.leave()
 
 
 @task_failure.connect(dispatch_uid="django_future_celery.death")
@@ -119,7 +137,14 @@ def calmly(using: str) -> Iterator[str]:
 def tick(self: Task) -> list[str]:
     """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
     with Publisher(self.app) as publish:
-        return [f"{using}: {tick}" for using, tick in tick_all(publish, publish.terminate).items()]
+        ticks = tick_all(publish, publish.terminate)
+    for using in ticks:
+        ticking.show(using)
+    return [f"{using}: {tick}" for using, tick in ticks.items()]
+
+
+#: Whichever process runs the tick as a task, it is the same beat that has it run.
+ticking = Presence(Kind.BEAT, tick.name)
 
 
 class Publisher:

@@ -37,7 +37,7 @@ LAYERS = [
     ["models"],
     ["scheduling", "heartbeat", "leadership", "attempts", "recovery", "sticky"],
     ["dispatcher", "runner"],
-    ["processing"],
+    ["processing", "presence"],
     ["tasks"],
     ["schedulers"],
 ]
