@@ -18,7 +18,7 @@ from django_future_celery.states import Status
 #: So many of the latest failed jobs are looked at.
 FAILURES = 1000
 #: So many groups are shown, the largest first.
-GROUPS = 20
+GROUPS = 10
 #: Characters of an error that are read, from its end.
 TAIL = 2000
 #: Characters of a reason that are shown.

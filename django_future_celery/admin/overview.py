@@ -18,6 +18,7 @@ from django_future_celery.admin.actions import JobActions
 from django_future_celery.admin.agenda import agenda
 from django_future_celery.admin.failures import FAILURES, GROUPS, failures
 from django_future_celery.admin.pictures import pictures
+from django_future_celery.admin.processes import last_tick, processes
 from django_future_celery.admin.samples import MOST, Samples
 from django_future_celery.admin.selection import filters_of, is_kept, selection
 from django_future_celery.admin.tiles import due_by, tiles
@@ -75,9 +76,14 @@ class JobOverview(JobActions):
         now = to_datetime(database_now(samples.jobs.db))
         due = due_by(samples, now)
         hours = agenda(samples, now, due)
+        seen = processes(samples.jobs.db, now)
         return {
             "now": now,
-            "tiles": [(tile, self.list_link(request, tile.query)) for tile in tiles(samples, now, due)],
+            "tiles": [
+                *((tile, self.list_link(request, tile.query)) for tile in tiles(samples, now, due)),
+                (last_tick(seen), "#future-processes"),
+            ],
+            "processes": seen,
             "agenda": hours,
             "pictures": pictures(hours),
             "most": MOST,
