@@ -9,8 +9,8 @@ from itertools import accumulate
 from django.utils.formats import number_format
 
 #: In units of the drawing, which is scaled to the width of the page.
-WIDTH, HEIGHT = 600, 210
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 14, 24
+WIDTH, HEIGHT = 600, 220
+LEFT, RIGHT, TOP, BOTTOM = 56, 10, 14, 30
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 #: One job among thousands is seen, too.
 LEAST_HEIGHT = 2.0

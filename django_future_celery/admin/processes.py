@@ -48,8 +48,6 @@ def processes(using: str, now: datetime) -> list[Seen]:
 
 def last_tick(seen: Sequence[Seen]) -> Tile:
     """Tell when a process last looked for due jobs."""
-    ages = [each.age for each in seen if each.process.kind in TICKING]
-    age = min(ages, default=None)
-    return Tile(
-        _("Since the last tick"), "-" if age is None else describe_duration(age), {}, age is None or age > SILENT
-    )
+    age = min((each.age for each in seen if each.process.kind in TICKING), default=None)
+    value = "-" if age is None else describe_duration(age)
+    return Tile(_("Since the last tick"), value, {}, alert=age is None or age > SILENT)
