@@ -252,14 +252,21 @@ def check_home(path: str, function: Callable[..., Any]) -> None:
         )
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Give the signature of a callable, None for one that tells none."""
+    try:
+        return inspect.signature(function, **_SIGNATURE)
+    except (TypeError, ValueError):
+        return None
+
+
 def check_arguments(function: Callable[..., Any], leading: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raise InvalidArguments unless the callable takes ``leading`` arguments of ours, then args and kwargs.
 
     A callable that tells no signature is believed to take all.
     """
-    try:
-        signature = inspect.signature(function, **_SIGNATURE)
-    except (TypeError, ValueError):
+    signature = signature_of(function)
+    if signature is None:
         return
     try:
         signature.bind(*[None] * leading, *args, **kwargs)

@@ -120,6 +120,8 @@ class ScheduledJob(models.Model):
                 fields=["status", "wake_at"],
                 where=Q(execution_start__isnull=False, execution_end__isnull=True),
             ),
+            # The ended rows by their end, which the admin lists. Written once for each job.
+            PartialIndex(name="future_ended", fields=["status", "id"], where=Q(wake_at__isnull=True)),
             PartialIndex(
                 name="future_object",
                 fields=["content_type", "object_id"],

@@ -56,6 +56,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def ended(self) -> ScheduledJobQuerySet:
         return self.filter(status__in=END_STATES)
 
+    def ended_as(self, status: str) -> ScheduledJobQuerySet:
+        """The rows in one end state, by the condition of their index."""
+        return self.filter(status=status, wake_at=None)
+
     def woken(self, now: int) -> ScheduledJobQuerySet:
         """The rows that a tick must look at by ``now``: due, or their dispatch lease, pause or run lease is over."""
         return self.filter(wake_at__lte=now)

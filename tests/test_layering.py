@@ -35,14 +35,14 @@ LAYERS = [
     ["scalars", "pickles", "content_objects", "references", "serializers"],
     ["leases", "querysets"],
     ["models"],
-    ["scheduling", "heartbeat", "leadership", "attempts", "recovery", "sticky"],
+    ["scheduling", "catalogue", "heartbeat", "leadership", "attempts", "recovery", "sticky"],
     ["dispatcher", "runner"],
     ["processing", "presence"],
     ["tasks"],
     ["schedulers"],
 ]
 #: Whoever uses the package from above. Nothing in the layers imports them, and they import no Celery.
-ON_TOP = {"__init__", "checks", "project_checks", "apps"}
+ON_TOP = {"__init__", "fields", "checks", "project_checks", "apps"}
 
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {

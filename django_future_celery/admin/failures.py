@@ -15,8 +15,8 @@ from django_future_celery.admin.samples import Samples
 from django_future_celery.redaction import redact
 from django_future_celery.states import Status
 
-#: So many of the latest failed jobs are looked at.
-FAILURES = 1000
+#: So many of the latest failed jobs are looked at. A form may have no more than 1,000 fields, one for each to retry.
+FAILURES = 500
 #: So many groups are shown, the largest first.
 GROUPS = 10
 #: Characters of an error that are read, from its end.

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future_celery.durations import start_of
 from django_future_celery.exceptions import InvalidTime
+from django_future_celery.scheduling import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 
 class RescheduleForm(forms.Form):
@@ -23,3 +24,13 @@ class RescheduleForm(forms.Form):
             return start_of(self.cleaned_data["date"], now=timezone.now())
         except InvalidTime as error:
             raise forms.ValidationError(str(error)) from error
+
+
+class PriorityForm(forms.Form):
+    priority = forms.IntegerField(
+        label=_("New priority"),
+        min_value=LOWEST_PRIORITY,
+        max_value=HIGHEST_PRIORITY,
+        help_text=_("From -100 to 100, higher first."),
+        widget=forms.NumberInput(attrs={"autofocus": True}),
+    )

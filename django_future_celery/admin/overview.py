@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.messages import WARNING
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_future_celery.admin.actions import JobActions
 from django_future_celery.admin.agenda import agenda
-from django_future_celery.admin.failures import FAILURES, GROUPS, failures
+from django_future_celery.admin.failures import GROUPS, failures
+from django_future_celery.admin.operations import Retry
 from django_future_celery.admin.pictures import pictures
 from django_future_celery.admin.processes import last_tick, processes
 from django_future_celery.admin.samples import MOST, Samples
@@ -24,17 +25,16 @@ from django_future_celery.admin.selection import filters_of, is_kept, selection
 from django_future_celery.admin.tiles import due_by, tiles
 from django_future_celery.admin.timings import timings
 from django_future_celery.clock import database_now, to_datetime
-from django_future_celery.states import Status
 
 TEMPLATES = "admin/django_future_celery/overview"
 
 
-class JobOverview(JobActions):
+class JobOverview(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [
             path("overview/", view(self.overview), name=self.name_of("overview")),
-            path("overview/retry/<int:pk>/", view(self.retry), name=self.name_of("retry")),
+            path("overview/retry/<int:pk>/", view(self.confirm_retry), name=self.name_of("retry")),
             *super().get_urls(),
         ]
 
@@ -88,7 +88,7 @@ class JobOverview(JobActions):
             "pictures": pictures(hours),
             "most": MOST,
             "timings": [
-                (timing, self.list_link(request, {"callable_name__exact": timing.callable_name}))
+                (timing, self.list_link(request, {"callable_name": timing.callable_name}))
                 for timing in timings(samples)
             ],
             "failures": [
@@ -112,25 +112,24 @@ class JobOverview(JobActions):
 
     # -- acting -------------------------------------------------------------------------------------------------------
 
-    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Schedule new jobs like those that failed the same way as job ``pk``, once that is confirmed."""
+    def confirm_retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask whether all that failed the same way as job ``pk`` is to be retried, by the action of the list."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        if request.method == "POST":
-            return self.retry_all(request)
-        found = failures(Samples(selection(self, request).queryset))
+        try:
+            found = failures(Samples(selection(self, request).queryset))
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(self.address_of("overview"))
         group = next((group for group in found if pk in group.jobs), None)
         if group is None:
             self.message_user(request, gettext("Job %(id)s is none of the latest failures.") % {"id": pk}, WARNING)
             return HttpResponseRedirect(self.overview_link(request))
-        jobs = ",".join(map(str, group.jobs))
-        context = {**self.context(request, _("Retry failed jobs")), "group": group, "jobs": jobs}
+        context = {
+            **self.context(request, _("Retry failed jobs")),
+            "group": group,
+            "action": Retry.name,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "selected": group.jobs,
+            "select_across": "0",
+        }
         return TemplateResponse(request, f"{TEMPLATES}/retry.html", context)
-
-    def retry_all(self, request: HttpRequest) -> HttpResponse:
-        """Schedule jobs like those that the confirmation named, and no others."""
-        numbers = [int(text) for text in request.POST.get("jobs", "").split(",")[:FAILURES] if text.isdecimal()]
-        failed = self.get_queryset(request).filter(pk__in=numbers, status=Status.FAILED).order_by("pk")
-        now = timezone.now()
-        self.for_each(request, failed, lambda job: self.copy(request, job, now))
-        return HttpResponseRedirect(self.overview_link(request))

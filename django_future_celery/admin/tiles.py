@@ -41,22 +41,15 @@ def tiles(samples: Samples, now: datetime, due: Sample) -> list[Tile]:
     late = samples.waiting(0, to_micros(now - LATE))
     late_under_way = Sample(under_way.jobs.filter(time_slot_start__lt=now - LATE))
     failed = samples.ended(Status.FAILED, now - DAY)
-    waits, fails = {"status__exact": Status.SCHEDULED.value}, {"status__exact": Status.FAILED.value}
-    is_due = waits | {"time_slot_start__lte": now.isoformat()}
-    is_late = waits | {"time_slot_start__lt": (now - LATE).isoformat()}
+    failed_lately = {"state": "failed", "execution_end__gte": (now - DAY).isoformat()}
     any_late = bool(late.count or late_under_way.count)
     return [
-        Tile(_("Due now"), describe_count(due, under_way), is_due),
-        Tile(_("Oldest due"), describe_oldest(due, under_way, now), is_due),
-        Tile(_("Late by more than a minute"), describe_count(late, late_under_way), is_late, any_late),
-        Tile(_("With the broker"), describe_count(sent), waits | {"dispatched_at__isnull": "False"}),
-        Tile(_("Running"), describe_count(samples.running()), {"status__exact": Status.RUNNING.value}),
-        Tile(
-            _("Failed in 24 hours"),
-            describe_count(failed),
-            fails | {"execution_end__gte": (now - DAY).isoformat()},
-            failed.count > 0,
-        ),
+        Tile(_("Due now"), describe_count(due), {"state": "due"}),
+        Tile(_("Oldest due"), describe_oldest(due, under_way, now), {"state": "due"}),
+        Tile(_("Late by more than a minute"), describe_count(late, late_under_way), {"timing": "late"}, any_late),
+        Tile(_("With the broker"), describe_count(sent), {"state": "sent"}),
+        Tile(_("Running"), describe_count(samples.running()), {"state": "running"}),
+        Tile(_("Failed in 24 hours"), describe_count(failed), failed_lately, failed.count > 0),
     ]
 
 

@@ -152,6 +152,11 @@ class Migration(migrations.Migration):
                         where=models.Q(("execution_end__isnull", True), ("execution_start__isnull", False)),
                     ),
                     django_future_celery.indexes.PartialIndex(
+                        fields=["status", "id"],
+                        name="future_ended",
+                        where=models.Q(("wake_at__isnull", True)),
+                    ),
+                    django_future_celery.indexes.PartialIndex(
                         fields=["content_type", "object_id"],
                         name="future_object",
                         where=models.Q(("content_type__isnull", False)),
