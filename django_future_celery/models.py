@@ -93,6 +93,7 @@ class ScheduledJob(models.Model):
     cancel_requested_at = models.DateTimeField(_("cancel requested at"), null=True, editable=False)
     terminate = models.BooleanField(_("is to be terminated"), default=False, editable=False)
     execution_start = models.DateTimeField(_("started at"), null=True, editable=False)
+    #: Of a job that was never started: when it expired, or was failed.
     execution_end = models.DateTimeField(_("ended at"), null=True, editable=False)
     worker = models.CharField(_("worker"), max_length=255, default="", editable=False)
     task_id = models.CharField(_("Celery task"), max_length=255, default="", editable=False)
@@ -127,7 +128,7 @@ class ScheduledJob(models.Model):
                 fields=["content_type", "object_id"],
                 where=Q(content_type__isnull=False),
             ),
-            # What has ended lately, of one status; the overview of the admin looks at the latest of these.
+            # What has ended lately; the overview of the admin looks at the latest of each status.
             PartialIndex(
                 name="future_ended_at", fields=["status", "execution_end"], where=Q(execution_end__isnull=False)
             ),

@@ -53,24 +53,28 @@ class JobOverview(admin.ModelAdmin):  # type: ignore[type-arg]
             changelist = selection(self, request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self.address_of("overview"))
-        context = {
-            **self.context(request, _("Overview")),
-            "cl": changelist,
-            "filters": [spec for spec in changelist.filter_specs if is_kept(spec)],
-            "may_retry": self.has_change_permission(request),
+        return self.render_overview(
+            request,
+            "page.html",
+            _("Overview"),
+            cl=changelist,
+            filters=[spec for spec in changelist.filter_specs if is_kept(spec)],
+            may_retry=self.has_change_permission(request),
             **self.panels(request, Samples(changelist.queryset)),
-        }
-        return TemplateResponse(request, f"{TEMPLATES}/page.html", context)
+        )
 
-    def context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
-        return {
+    def render_overview(self, request: HttpRequest, name: str, title: Any, **context: Any) -> HttpResponse:
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        context = {
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
             "media": self.media,
             "list_link": self.list_link(request),
             "overview_link": self.overview_link(request),
+            **context,
         }
+        return TemplateResponse(request, f"{TEMPLATES}/{name}", context)
 
     def panels(self, request: HttpRequest, samples: Samples) -> dict[str, Any]:
         now = to_datetime(database_now(samples.jobs.db))
@@ -124,12 +128,13 @@ class JobOverview(admin.ModelAdmin):  # type: ignore[type-arg]
         if group is None:
             self.message_user(request, gettext("Job %(id)s is none of the latest failures.") % {"id": pk}, WARNING)
             return HttpResponseRedirect(self.overview_link(request))
-        context = {
-            **self.context(request, _("Retry failed jobs")),
-            "group": group,
-            "action": Retry.name,
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "selected": group.jobs,
-            "select_across": "0",
-        }
-        return TemplateResponse(request, f"{TEMPLATES}/retry.html", context)
+        return self.render_overview(
+            request,
+            "retry.html",
+            _("Retry failed jobs"),
+            group=group,
+            action=Retry.name,
+            checkbox=ACTION_CHECKBOX_NAME,
+            selected=group.jobs,
+            select_across="0",
+        )

@@ -24,7 +24,7 @@ MOST = 10_000
 
 @dataclass(frozen=True)
 class Sample:
-    """Some jobs, and whether there are more of them beyond the end of the sample."""
+    """Some jobs, and where they end if there may be more."""
 
     jobs: QuerySet[ScheduledJob]
     #: Where the sample ends before all rows were seen; a datetime, or a wake-up in microseconds.
@@ -36,7 +36,7 @@ class Sample:
 
 
 class Samples:
-    """Samples on the jobs of a filtered queryset, each found by an index."""
+    """Samples of the jobs in a filtered queryset, each found by an index."""
 
     def __init__(self, jobs: QuerySet[ScheduledJob], most: int = MOST) -> None:
         self.jobs = jobs.order_by().select_related(None)
