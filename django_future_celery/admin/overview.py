@@ -64,7 +64,7 @@ class JobOverview(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def render_overview(self, request: HttpRequest, name: str, title: Any, **context: Any) -> HttpResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": title,
