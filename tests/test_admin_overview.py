@@ -178,7 +178,7 @@ def test_what_the_charts_show_is_also_there_in_numbers(viewer):
     assert text.count('role="img" aria-labelledby="future-') == 2
     assert re.search(r"<title>[^<]*: 1 failed</title>", text)
     assert re.search(r"<title>[^<]*: 2 due</title>", text)
-    assert text.count('<th scope="row">') == 50
+    assert text.count('<tr><th scope="row">') == 50
     assert '<td class="future-right">2</td>' in text
 
 
