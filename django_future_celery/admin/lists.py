@@ -50,6 +50,10 @@ class JobList(ChangeList):
         return of_object(of_type, key) if of_type and key else self.tab.read
 
     @property
+    def is_by_id(self) -> bool:
+        return self.tab.by_id and self.read == self.tab.read
+
+    @property
     def before(self) -> int | None:
         text = self.params.get(BEFORE, "")
         return min(int(text), LAST_ID) if text.isdecimal() and self.tab.by_id else None
@@ -78,7 +82,7 @@ class JobList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         wanted = self.tab.rows(self.filtered, self.now) if self.is_narrowed else None
-        self.found = find(self.read, self.base, self.now, wanted)
+        self.found = find(self.read, self.base, self.now, wanted, by_id=self.is_by_id)
         ids = self.with_number(self.found.ids)
         self.paginator = self.model_admin.get_paginator(request, ids, self.list_per_page)  # type: ignore[arg-type]
         self.result_count = len(ids)
@@ -122,7 +126,7 @@ class JobList(ChangeList):
     @property
     def older_link(self) -> str:
         """Where the list, or the search, goes on with older jobs."""
-        if self.found.last is None or not self.tab.by_id or self.read is not self.tab.read:
+        if self.found.last is None or not self.is_by_id:
             return ""
         return self.get_query_string({BEFORE: self.found.last})
 

@@ -24,18 +24,24 @@ class Found:
     last: int | None
 
 
-def find(read: Read, rows: Rows, now: int, wanted: Rows | None = None) -> Found:
-    """Give the first rows of a tab; where ``wanted`` is given those of the first rows that it has, too."""
+def find(read: Read, rows: Rows, now: int, wanted: Rows | None = None, *, by_id: bool = False) -> Found:
+    """Give the first rows of a tab; where ``wanted`` is given those of the first rows that it has, too.
+
+    Args:
+        wanted: rows of the same tab.
+        by_id: whether the order of the tab is by id, so that those that are looked at are all in a range.
+    """
     limit = MOST_FOUND if wanted is None else MOST_SEARCHED
     ids = read(rows, now, limit + 1)
     looked_at = ids[:limit]
-    hits = looked_at if wanted is None else _among(wanted, looked_at)
+    hits = looked_at if wanted is None else _among(wanted, looked_at, by_id)
     capped = len(hits) > MOST_FOUND or (wanted is None and len(ids) > limit)
     shown = hits[:MOST_FOUND]
     last = shown[-1] if capped else looked_at[-1] if len(ids) > limit else None
     return Found(shown, capped, wanted is not None and len(ids) > limit, last)
 
 
-def _among(wanted: Rows, ids: list[int]) -> list[int]:
-    hits = set(wanted.filter(pk__in=ids).order_by().values_list("pk", flat=True))
+def _among(wanted: Rows, ids: list[int], by_id: bool) -> list[int]:
+    some = wanted.filter(pk__range=(ids[-1], ids[0])) if by_id and ids else wanted.filter(pk__in=ids)
+    hits = set(some.order_by().values_list("pk", flat=True))
     return [pk for pk in ids if pk in hits]
