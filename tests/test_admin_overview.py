@@ -122,7 +122,7 @@ def test_a_filter_of_the_list_can_be_chosen_here(viewer):
     assert "Clear all filters" in text_of(response)
 
 
-@pytest.mark.parametrize("query", ["?nonsense=1", "?content_type__id__exact=x"])
+@pytest.mark.parametrize("query", ["?nonsense=1", "?priority__exact=x"])
 def test_a_filter_that_cannot_be_understood_is_dropped(viewer, query):
     response = viewer.get(OVERVIEW + query)
     assert (response.status_code, response["Location"]) == (302, OVERVIEW)
@@ -187,7 +187,7 @@ def test_the_numbers_of_the_drawing_are_those_of_svg_in_every_language(viewer, s
     failed_job()
     with override("de"):
         text = text_of(viewer.get(OVERVIEW))
-    drawn = re.findall(r'\s(?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', text)
+    drawn = re.findall(r'\s(?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', text[text.index("future-charts") :])
     assert len(drawn) > 100
     assert all(re.fullmatch(r"-?\d+(\.\d+)?", each) for each in drawn)
 
