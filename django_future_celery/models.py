@@ -99,6 +99,7 @@ class ScheduledJob(models.Model):
     cancel_requested_at = models.DateTimeField(_("cancel requested at"), null=True, editable=False)
     terminate = models.BooleanField(_("is to be terminated"), default=False, editable=False)
     execution_start = models.DateTimeField(_("started at"), null=True, editable=False)
+    #: Of a job that was never started: when it expired, or was failed.
     execution_end = models.DateTimeField(_("ended at"), null=True, editable=False)
     worker = models.CharField(_("worker"), max_length=255, default="", editable=False)
     task_id = models.CharField(_("Celery task"), max_length=255, default="", editable=False)

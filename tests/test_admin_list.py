@@ -143,7 +143,7 @@ def test_jobs_are_filtered_by_callable_whole_or_from_its_beginning(lists, alias)
     assert lists.ids(callable_name="shop.add") == [add.pk]
     assert lists.ids(callable_name="shop.*") == [add_all.pk, add.pk]
     assert lists.ids(callable_name="", state="all") == [other.pk, add_all.pk, add.pk]
-    [spec] = [spec for spec in lists.list().filter_specs if spec.parameter_name == "callable_name"]
+    [spec] = [spec for spec in lists.list().filter_specs if getattr(spec, "parameter_name", "") == "callable_name"]
     assert [value for value, _ in spec.lookup_choices] == ["mail.send", "shop.add", "shop.add_all"]
 
 
@@ -292,10 +292,11 @@ def full(alias, monkeypatch):
     columns = {"callable_name": "tests.shop.jobs.note", "time_slot_start": start}
     statuses = [Status.SCHEDULED if n % 10 == 0 else Status.COMPLETE for n in range(ROWS)]
     rows.bulk_create([ScheduledJob(status=status, **columns) for status in statuses], batch_size=2000)
+    if connections[alias].vendor == "mysql":  # There it would commit, and InnoDB looks for itself.
+        return alias
     with connections[alias].cursor() as cursor:
         table = ScheduledJob._meta.db_table
-        cursor.execute(f"ANALYZE TABLE {table}" if connections[alias].vendor == "mysql" else f"ANALYZE {table}")
-        cursor.fetchall() if connections[alias].vendor == "mysql" else None
+        cursor.execute(f"ANALYZE {table}")
     return alias
 
 

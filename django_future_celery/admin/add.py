@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -15,8 +16,10 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import content_objects
+from django_future_celery.admin.forms import start_from
 from django_future_celery.catalogue import permitted
 from django_future_celery.conf import settings
+from django_future_celery.durations import end_of
 from django_future_celery.exceptions import (
     FutureCeleryError,
     InvalidArguments,
@@ -80,6 +83,9 @@ class AddForm(forms.Form):
         label=_("Object id"), max_length=content_objects.MAX_KEY, required=False, widget=forms.TextInput(attrs=MONO)
     )
 
+    def clean_date(self) -> datetime:
+        return start_from(self.cleaned_data["date"])
+
     def clean_args(self) -> Any:
         return [] if self.cleaned_data["args"] is None else self.cleaned_data["args"]
 
@@ -88,6 +94,11 @@ class AddForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
+        try:
+            if "date" in data and "expires" in data:
+                data["expires"] = end_of(data["expires"] or None, start=data["date"])
+        except InvalidTime as error:
+            self.add_error("expires", str(error))
         if bool(data.get("content_type")) != bool(data.get("object_id")) and not self.errors:
             raise forms.ValidationError(_("Give both content type and object id, or neither."))
         return data
@@ -100,7 +111,7 @@ class AddForm(forms.Form):
                 data["date"],
                 path,
                 self.content_object(using),
-                data["expires"] or None,
+                data["expires"],
                 data["args"],
                 data["kwargs"],
                 queue=data["queue"] or None,
@@ -121,8 +132,6 @@ class AddForm(forms.Form):
 
 
 def field_of(error: FutureCeleryError) -> str | None:
-    if isinstance(error, InvalidTime):
-        return "expires" if "expires=" in str(error) else "date"
     if isinstance(error, ObjectGone):
         return "object_id"
     return "kwargs" if isinstance(error, InvalidArguments) else None

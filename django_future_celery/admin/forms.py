@@ -11,6 +11,14 @@ from django_future_celery.exceptions import InvalidTime
 from django_future_celery.rows import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 
+def start_from(text: str) -> datetime:
+    """Give the start that somebody has typed; raises ValidationError."""
+    try:
+        return start_of(text, now=timezone.now())
+    except InvalidTime as error:
+        raise forms.ValidationError(str(error)) from error
+
+
 class RescheduleForm(forms.Form):
     date = forms.CharField(
         label=_("New start"),
@@ -20,10 +28,7 @@ class RescheduleForm(forms.Form):
     )
 
     def clean_date(self) -> datetime:
-        try:
-            return start_of(self.cleaned_data["date"], now=timezone.now())
-        except InvalidTime as error:
-            raise forms.ValidationError(str(error)) from error
+        return start_from(self.cleaned_data["date"])
 
 
 class PriorityForm(forms.Form):

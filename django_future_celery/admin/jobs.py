@@ -13,13 +13,14 @@ from django.utils.translation import gettext_lazy as _
 from django_future_celery.admin.add import AddJob
 from django_future_celery.admin.filters import Before, CallableFilter, QueueFilter, State, Timing, TypesInUse
 from django_future_celery.admin.lists import JobList
+from django_future_celery.admin.overview import JobOverview
 from django_future_celery.admin.page import JobPage
 from django_future_celery.admin.search import ENCODED, PLAIN, search
 from django_future_celery.models import ScheduledJob
 
 
 @admin.register(ScheduledJob)
-class ScheduledJobAdmin(AddJob, JobPage):
+class ScheduledJobAdmin(AddJob, JobOverview, JobPage):
     # The most telling first: a narrow screen shows the first ones.
     list_display = (
         "id",

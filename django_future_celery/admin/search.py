@@ -17,7 +17,7 @@ ENCODED = ("args_text", "kwargs_text")
 
 
 def search(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
-    """Give the rows that have each of the words in any of the columns; quotes hold words together."""
+    """Give the rows that have each word in any of the columns, or as their number; quotes hold words together."""
     for bit in smart_split(text):
         word = unescape_string_literal(bit) if bit[0] in "\"'" and bit[-1] == bit[0] and len(bit) > 1 else bit
         rows = rows.filter(_anywhere(word))
@@ -27,4 +27,5 @@ def search(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
 def _anywhere(word: str) -> Q:
     escaped = json.dumps(word)[1:-1]
     plain = [Q(**{f"{column}__icontains": word}) for column in PLAIN]
-    return reduce(or_, plain + [Q(**{f"{column}__icontains": escaped}) for column in ENCODED])
+    number = [Q(pk=int(word))] if word.isdecimal() and len(word) < 19 else []
+    return reduce(or_, number + plain + [Q(**{f"{column}__icontains": escaped}) for column in ENCODED])
