@@ -106,8 +106,8 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     if terminate is not None:
         stop_runs(terminate, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
-    idle = not (claim.ready or claim.more)
-    if idle and (again := prune_in_tick(using, now)) is not None:
+    # Where jobs are due at each tick there would be no better time; a backlog goes first.
+    if not claim.more and (again := prune_in_tick(using, now)) is not None:
         wake = min(wake or again, again)
     return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, broken)
 

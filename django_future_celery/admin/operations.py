@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -27,7 +28,7 @@ from django_future_celery.text import storable
 LONGEST_ERROR = 500
 
 
-class Operation:
+class Operation(ABC):
     """One of the actions, in the hands of one user."""
 
     #: The name of the action.
@@ -45,19 +46,9 @@ class Operation:
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
 
+    @abstractmethod
     def apply(self, rows: QuerySet[ScheduledJob]) -> None:
-        """Act on the jobs one by one, since each may be refused or be lost to a worker."""
-        for job in rows.defer(None).order_by("pk"):
-            try:
-                self.count(self.act(job))
-            except WrongStatus:
-                self.count(outcomes.NOT_WAITING)
-            except FutureCeleryError as error:
-                self.count(outcomes.REFUSED)
-                self.errors.append(self.describe(job, error))
-
-    def act(self, job: ScheduledJob) -> Outcome:
-        raise NotImplementedError
+        """Act on the jobs, and count what became of them."""
 
     def count(self, outcome: Outcome, number: int = 1) -> None:
         self.counts[outcome.name] += number
@@ -69,7 +60,22 @@ class Operation:
     def log(self, jobs: Iterable[ScheduledJob], message: str, flag: int = CHANGE) -> None:
         LogEntry.objects.log_actions(self.user_id, list(jobs), flag, message)
 
-    # -- what several of them do ------------------------------------------------------------------------------------
+
+class OneByOne(Operation):
+    """Acts on the jobs one by one, since each may be refused or be lost to a worker."""
+
+    def apply(self, rows: QuerySet[ScheduledJob]) -> None:
+        for job in rows.defer(None).order_by("pk"):
+            try:
+                self.count(self.act(job))
+            except WrongStatus:
+                self.count(outcomes.NOT_WAITING)
+            except FutureCeleryError as error:
+                self.count(outcomes.REFUSED)
+                self.errors.append(self.describe(job, error))
+
+    @abstractmethod
+    def act(self, job: ScheduledJob) -> Outcome: ...
 
     def move(self, job: ScheduledJob, start: datetime, end: datetime | None) -> Outcome:
         """Give a waiting job another slot; raises WrongStatus if it waits no more."""
@@ -87,7 +93,7 @@ class Operation:
         return outcomes.COPIED
 
 
-class RunNow(Operation):
+class RunNow(OneByOne):
     name = "run_now"
     title = _("Run jobs now")
     effects = (
@@ -106,7 +112,7 @@ class RunNow(Operation):
         return self.move(job, now, job.time_slot_end)
 
 
-class Retry(Operation):
+class Retry(OneByOne):
     name = "retry"
     title = _("Retry jobs")
     effects = (_("Of jobs that have ended a new one is scheduled, due now."), _("All other jobs are skipped."))
@@ -116,7 +122,7 @@ class Retry(Operation):
         return self.copy(job, timezone.now()) if job.status in END_STATES else outcomes.NOT_ENDED
 
 
-class Reschedule(Operation):
+class Reschedule(OneByOne):
     name = "reschedule"
     title = _("Reschedule jobs")
     effects = (
@@ -134,7 +140,7 @@ class Reschedule(Operation):
         return self.move(job, start, end_of(length, start=start))
 
 
-class ChangePriority(Operation):
+class ChangePriority(OneByOne):
     name = "change_priority"
     title = _("Change the priority of jobs")
     effects = (_("Waiting jobs get the priority, the higher ones run first."), _("All other jobs are skipped."))
