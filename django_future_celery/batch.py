@@ -41,8 +41,8 @@ class Batch:
     now: datetime | None = None
     started: Callable[[ScheduledJob], None] = lambda job: None
     waiting: deque[ScheduledJob] = field(init=False)
-    #: The job, as (id, attempts), that the commit of the one before it was to start.
-    tried: tuple[int, int] | None = field(default=None, init=False)
+    #: The job, as (id, attempts), that the commit of the one before it was to start, and when, in microseconds.
+    tried: tuple[int, int, int] | None = field(default=None, init=False)
     began: float | None = field(default=None, init=False)
 
     def __post_init__(self, jobs: Iterable[ScheduledJob]) -> None:
@@ -81,8 +81,8 @@ class Batch:
         if following is not None:
             self.take()
         elif self.tried is not None:
-            pk, attempts = self.tried
-            following = adopt(pk, attempts + 1, using=self.using, message_id=self.message_id)
+            pk, attempts, clock = self.tried
+            following = adopt(pk, attempts + 1, clock, using=self.using, message_id=self.message_id)
         return outcome, following
 
     def next_to_start(self, now: int) -> ScheduledJob | None:
@@ -90,7 +90,7 @@ class Batch:
         job = self.waiting[0] if self.waiting and not self.is_over() else None
         if job is None or not is_open(job, self.now or to_datetime(now)) or missing_code(job):
             return None
-        self.tried = (job.pk, job.attempts)
+        self.tried = (job.pk, job.attempts, now)
         return job
 
     def take(self) -> ScheduledJob | None:

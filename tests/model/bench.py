@@ -69,15 +69,25 @@ def dying_at_end():
 @contextmanager
 def dying_at_commit(alias, number):
     """Let this process die before its commit of this number, counted from 0; the database then rolls back."""
+    with raising_at_commit(alias, number, Died), suppress(Died):
+        yield
+
+
+@contextmanager
+def raising_at_commit(alias, number, error, made=False):
+    """Raise at the commit of this number, counted from 0: the database rolls back, or has ``made`` the commit."""
     connection, commits = connections[alias], count()
 
     def commit(commit=connection.commit):
-        if next(commits) == number:
+        fails = next(commits) == number
+        if fails and not made:
             connection.rollback()
-            raise Died
-        commit()
+        else:
+            commit()
+        if fails:
+            raise error
 
-    with patch.object(connection, "commit", commit), suppress(Died):
+    with patch.object(connection, "commit", commit):
         yield
 
 
@@ -215,11 +225,15 @@ class Twin:
 
     def follow(self, name, *arguments):
         """Make a move with the model alone."""
-        before, self.model = self.model, self.would(name, *arguments)
-        assert not wrong_between(before, self.model)
-        self.moved |= self.model.row != before.row
+        before = self.model
+        self.become(self.would(name, *arguments))
         self.touched |= name == "renew" and self.model.owned_by(*arguments)
         self.touched |= name == "lack" and before.status == "scheduled" and (before.attempts,) == arguments
+
+    def become(self, model):
+        assert not wrong_between(self.model, model)
+        self.moved |= model.row != self.model.row
+        self.model = model
 
     def would(self, name, *arguments):
         """Give the model as a move would leave it."""
@@ -303,4 +317,6 @@ class Twin:
             return now + 5 * SECOND, now + 300 * SECOND
         if model.pausing:
             return (now + 10 * SECOND * 2 ** (model.attempts - 1),) * 2
-        return self.bench.job.due_at, self.bench.job.due_at
+        # With an attempt behind it a row that is released does not know since when it was due.
+        due_at = self.bench.job.due_at
+        return due_at, max(due_at, now) if model.attempts else due_at
