@@ -50,8 +50,12 @@ class Couple:
             twin.compare(twin.read(), effects[twin.bench.pk])
         self.tell_time()
         assert wrong_with(self.model) is None
-        held = [process and (self.name_of(process[1].job.pk), process[1].job.attempts) for process in self.processes]
-        assert held == [process and process.run for process in self.model.processes]
+        assert [each and self.seen(*each) for each in self.processes] == [
+            each and (each.run, [job.name for job in each.waiting]) for each in self.model.processes
+        ]
+
+    def seen(self, batch, run, message):
+        return (self.name_of(run.job.pk), run.job.attempts), [self.name_of(job.pk) for job in batch.waiting]
 
     def tell_time(self):
         for name, twin in self.twins.items():
