@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 from unittest.mock import Mock, patch
 
-from django.db import connections
+from django.db import connections, transaction
 
 from django_future_celery import dispatcher, job_as_parameter, recovery, runner
 from django_future_celery.clock import SECOND, to_datetime, to_micros
@@ -39,6 +39,17 @@ def effect(job):
     Ledger.objects.using(job._state.db).create(entry=f"{job.pk} {job.attempts}")
     if job.pk in RAISES:
         raise Boom
+
+
+@job_as_parameter
+def effect_with_hook(job):
+    """As that, and leave something to be done after the commit."""
+    transaction.on_commit(lambda: None, using=job._state.db)
+    effect(job)
+
+
+#: All of them do the same to their rows.
+KINDS = (effect, effect_with_hook)
 
 
 def effects_in(alias):
@@ -100,9 +111,9 @@ class Bench:
         self.messages, self.runs = [], {}
 
     @classmethod
-    def scheduled(cls, alias, hand, max_attempts=1, start=100, length=WEEK, priority=0):
+    def scheduled(cls, alias, hand, max_attempts=1, start=100, length=WEEK, priority=0, kind=effect):
         options = {"max_attempts": max_attempts, "expires": length, "priority": priority, "using": alias}
-        return cls(alias, hand, schedule(to_datetime(hand.now + start * SECOND), effect, **options))
+        return cls(alias, hand, schedule(to_datetime(hand.now + start * SECOND), kind, **options))
 
     def rescheduled(self, start):
         return type(self)(self.alias, self.hand, self.job.reschedule(self.seconds_from_now(start)))
