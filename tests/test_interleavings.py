@@ -65,7 +65,8 @@ def start(rows, job, now):
 def start_chained(rows, job, now):
     """The commit that completes another job starts this one."""
     other = started_job(rows.db, time_slot_end=None)
-    return rows.complete_and_start(other, "result", now, job, task_id="")[1]
+    with transaction.atomic(using=rows.db):
+        return rows.complete_and_start(other, "result", now, job, task_id="")[1]
 
 
 def wait_for_code(rows, job, now):
@@ -96,7 +97,8 @@ def complete_and_start(rows, job, now):
     """The commit that completes this job starts another one."""
     following = due_job(rows.db, time_slot_end=None)
     rows.filter(pk=following.pk).update(wake_at=now + 3600 * SECOND)
-    return rows.complete_and_start(job, "result", now, following, task_id="")[0]
+    with transaction.atomic(using=rows.db):
+        return rows.complete_and_start(job, "result", now, following, task_id="")[0]
 
 
 def fail(rows, job, now):
