@@ -253,6 +253,14 @@ def check_home(path: str, function: Callable[..., Any]) -> None:
         )
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Give the signature of a callable, None for one that tells none."""
+    try:
+        return inspect.signature(function, **_SIGNATURE)
+    except (TypeError, ValueError):
+        return None
+
+
 def check_arguments(function: Callable[..., Any], leading: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raise InvalidArguments unless the callable takes ``leading`` arguments of ours, then args and kwargs.
 
@@ -264,9 +272,8 @@ def check_arguments(function: Callable[..., Any], leading: int, args: Sequence[A
 
 
 def _check_shape(function: Callable[..., Any], leading: int, number: int, names: tuple[str, ...]) -> None:
-    try:
-        signature = inspect.signature(function, **_SIGNATURE)
-    except (TypeError, ValueError):
+    signature = signature_of(function)
+    if signature is None:
         return
     try:
         signature.bind(*[None] * (leading + number), **dict.fromkeys(names))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core import checks
@@ -59,6 +61,31 @@ def _retention(value: Any) -> bool:
         return False
 
 
+def _extra(name: str, module: str) -> tuple[Callable[[Any], bool], str]:
+    def holds(value: Any) -> bool:
+        return value is False or (value is True and _importable(module))
+
+    return holds, f"False, or True with django-future-celery[{name}] installed"
+
+
+def _importable(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def _address(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        url = urlsplit(value)
+        return url.scheme in ("http", "https") and bool(url.hostname)
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
 SECONDS = (_positive, "a number of seconds above 0")
 SWITCH = (lambda value: isinstance(value, bool), "True or False")
 COUNT = (_whole, "a whole number above 0")
@@ -92,6 +119,9 @@ RULES = {
     "REDACT": Rule("E018", _redactor, "None, or the dotted path of a function (text, what, job) that can be imported"),
     "BEAT_LEASE_SECONDS": Rule("E017", *SECONDS),
     "RETENTION": Rule("E021", _retention, "None, or a length of time above 0, such as '30d' or a timedelta"),
+    "PROMETHEUS": Rule("E025", *_extra("prometheus", "prometheus_client")),
+    "OPENTELEMETRY": Rule("E026", *_extra("opentelemetry", "opentelemetry.trace")),
+    "FLOWER_URL": Rule("E027", _address, "None, or an address such as 'https://flower.example.com/'"),
 }
 
 

@@ -62,6 +62,12 @@ class Settings:
     RETENTION: timedelta | str | None = None
     #: Dotted path of the function ``(text, what, job)`` that gives what may be shown of arguments, results and errors.
     REDACT: str | None = "django_future_celery.redaction.mask_secrets"
+    #: Whether processes count jobs and their times for Prometheus; takes the extra ``prometheus``.
+    PROMETHEUS: bool = False
+    #: Whether the run of a job is a span of the trace in which it was scheduled; takes the extra ``opentelemetry``.
+    OPENTELEMETRY: bool = False
+    #: Address of Flower, such as "https://flower.example.com/", for links from the admin; None: no links.
+    FLOWER_URL: str | None = None
 
     def __getattribute__(self, name: str) -> Any:
         default = super().__getattribute__(name)

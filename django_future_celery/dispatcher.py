@@ -25,6 +25,7 @@ from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
 from django_future_celery.text import one_line
+from django_future_celery.watching import all_ended
 
 logger = get_logger(__name__)
 
@@ -105,8 +106,8 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     if terminate is not None:
         stop_runs(terminate, using)
     wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
-    idle = not (claim.ready or claim.more)
-    if idle and (again := prune_in_tick(using, now)) is not None:
+    # Where jobs are due at each tick there would be no better time; a backlog goes first.
+    if not claim.more and (again := prune_in_tick(using, now)) is not None:
         wake = min(wake or again, again)
     return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, broken)
 
@@ -134,6 +135,8 @@ def take_due(using: str, now: int) -> Claim:
         objects.filter(pk__in=[job.pk for job in claim.over]).expire(moment)
         objects.put_off(claim.early, now)
         claim.ready = objects.lease(claim.ready, now)
+    if claim.over:
+        all_ended(objects.filter(pk__in=[job.pk for job in claim.over]))
     return claim
 
 

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.db import models, router
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from django_future_celery import content_objects, serializers
-from django_future_celery.clock import to_micros
+from django_future_celery import content_objects, serializers, watching
+from django_future_celery.clock import database_now, to_datetime, to_micros
 from django_future_celery.exceptions import WrongStatus
 from django_future_celery.indexes import PartialIndex
 from django_future_celery.leases import BeatLeaseQuerySet
 from django_future_celery.querysets import ScheduledJobQuerySet
-from django_future_celery.states import END_STATES, Status
+from django_future_celery.reasons import why_not_yet
+from django_future_celery.states import END_STATES, Kind, Status
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -77,7 +79,11 @@ class ScheduledJob(models.Model):
     soft_time_limit = models.FloatField(_("soft time limit"), null=True, blank=True)
     time_limit = models.FloatField(_("time limit"), null=True, blank=True)
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
+    #: The id of the job that reschedule() made this one from. No index: nothing asks for the jobs made from one.
+    rescheduled_from = models.BigIntegerField(_("rescheduled from"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    #: What connects the run with whoever scheduled it, as headers of OpenTelemetry; NULL unless that is on.
+    trace_context = models.JSONField(_("trace context"), null=True, editable=False, default=watching.trace_context)
 
     status = models.CharField(
         _("status"), max_length=16, choices=Status.choices, default=Status.SCHEDULED, editable=False
@@ -93,6 +99,7 @@ class ScheduledJob(models.Model):
     cancel_requested_at = models.DateTimeField(_("cancel requested at"), null=True, editable=False)
     terminate = models.BooleanField(_("is to be terminated"), default=False, editable=False)
     execution_start = models.DateTimeField(_("started at"), null=True, editable=False)
+    #: Of a job that was never started: when it expired, or was failed.
     execution_end = models.DateTimeField(_("ended at"), null=True, editable=False)
     worker = models.CharField(_("worker"), max_length=255, default="", editable=False)
     task_id = models.CharField(_("Celery task"), max_length=255, default="", editable=False)
@@ -122,6 +129,8 @@ class ScheduledJob(models.Model):
             ),
             # The ended rows by age, of each status for itself: a kept status is not read to find those of another.
             PartialIndex(name="future_ended", fields=["status", "execution_end"], where=Q(wake_at__isnull=True)),
+            # The same by number, as the admin lists them.
+            PartialIndex(name="future_listed", fields=["status", "id"], where=Q(wake_at__isnull=True)),
             PartialIndex(
                 name="future_object",
                 fields=["content_type", "object_id"],
@@ -209,6 +218,14 @@ class ScheduledJob(models.Model):
         """Whether the callable is a method of the content object."""
         return "." not in self.callable_name
 
+    def why_not_yet(self, now: datetime | None = None) -> str:
+        """Say in one sentence why the job has not run yet, or how far it has come, in the language of the reader.
+
+        Args:
+            now: as Django stores it; None: the database's clock.
+        """
+        return why_not_yet(self, to_datetime(database_now(self.database)) if now is None else now)
+
     def fetch_content_object(self) -> models.Model | None:
         """Fetch the content object.
 
@@ -241,7 +258,11 @@ class ScheduledJob(models.Model):
                 worker; what the job wrote in its transaction is rolled back.
         """
         row: ScheduledJobQuerySet = type(self).objects.using(self.database).filter(pk=self.pk)
-        return row.cancel(terminate=terminate) == 1 and row.filter(status=Status.CANCELLED).exists()
+        ended = row.filter(status=Status.CANCELLED)
+        cancelled = row.cancel(terminate=terminate) == 1 and ended.exists()
+        if cancelled:
+            transaction.on_commit(partial(watching.all_ended, ended), using=self.database, robust=True)
+        return cancelled
 
     def cancel_requested(self) -> bool:
         """Whether the running job should stop: somebody asked for it, or took its row because its lease was over.
@@ -269,3 +290,32 @@ class BeatLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder or 'free'}"
+
+
+class Process(models.Model):
+    """A beat, a worker or a command that looks after the jobs in this database, written by presence.py."""
+
+    #: A beat's is its name as holder of a BeatLease, a worker's is Celery's.
+    name = models.CharField(_("name"), max_length=255, primary_key=True)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveBigIntegerField(_("process id"))
+    #: Microseconds since 1970 UTC, by the database's clock. A beat is seen when it has ticked here.
+    since = models.BigIntegerField(_("since"))
+    seen = models.BigIntegerField(_("seen"))
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"
+
+    @property
+    def since_at(self) -> datetime:
+        return to_datetime(self.since)
+
+    @property
+    def seen_at(self) -> datetime:
+        return to_datetime(self.seen)

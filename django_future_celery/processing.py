@@ -19,6 +19,7 @@ from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.runner import Outcome
 from django_future_celery.states import Status
+from django_future_celery.watching import all_ended
 
 PAGE = 100
 
@@ -68,8 +69,12 @@ class Pass:
 
     def expire(self, page: list[ScheduledJob]) -> None:
         over = [due.pk for due in page if due.time_slot_end is not None and due.time_slot_end < self.moment]
-        if over:
-            self.expired += self.objects.filter(pk__in=over).expire(self.moment)
+        if not over:
+            return
+        with transaction.atomic(using=self.using):
+            held = [job.pk for job in self.objects.scheduled().filter(pk__in=over).only("pk").locked()]
+            self.expired += self.objects.filter(pk__in=held).expire(self.moment)
+        all_ended(self.objects.ended().filter(pk__in=held))
 
 
 def run_jobs(

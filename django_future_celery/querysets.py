@@ -8,6 +8,7 @@ be lost, doubled, late or forged, leases may end too early, clocks may be wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from django_future_celery.durations import offset_of, start_of
 from django_future_celery.options import check_relative_to
 from django_future_celery.statements import SQL, Given, Statement, update_sql
 from django_future_celery.states import END_STATES, Status
+from django_future_celery.watching import all_ended
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -92,6 +94,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         """
         ended = self.filter(status=status, wake_at=None, execution_end__lt=moment)
         return ended.order_by("execution_end")
+
+    def ended_as(self, status: str) -> ScheduledJobQuerySet:
+        """The rows in one end state, by the condition of their index."""
+        return self.filter(status=status, wake_at=None)
 
     def woken(self, now: int) -> ScheduledJobQuerySet:
         """The rows that a tick must look at by ``now``: due, or their dispatch lease, pause or run lease is over."""
@@ -270,13 +276,16 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
                 return None
             if reason := missing(job):
                 row.wait_for_code(job, reason, now)
-                return None
-            clock: int = job.clock  # type: ignore[attr-defined]
-            moment = now or to_datetime(clock)
-            if not is_open(job, moment):
-                row.expire(moment)
-                return None
-            return job if self.win(job, clock, worker, task_id) else None
+            else:
+                clock: int = job.clock  # type: ignore[attr-defined]
+                moment = now or to_datetime(clock)
+                if not is_open(job, moment):
+                    row.expire(moment)
+                elif self.win(job, clock, worker, task_id):
+                    return job
+            ends = self.filter(status__in=[Status.EXPIRED, Status.FAILED], pk=pk, attempts=attempts)
+            transaction.on_commit(partial(all_ended, ends), using=self.db, robust=True)
+            return None
 
     def win(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
         """Start ``job``, whose row nobody else has locked, if it is still as it was read."""

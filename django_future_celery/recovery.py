@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -17,9 +17,11 @@ from django_future_celery.conf import settings
 from django_future_celery.exceptions import JobCancelled
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.redaction import get_logger
 from django_future_celery.states import END_STATES, Status
+from django_future_celery.watching import ended
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 #: Seconds between the tries to take a row that its own run may be writing to.
 HELD_FOR_A_MOMENT = (0.05, 0.1, 0.2, 0.4)
@@ -89,7 +91,8 @@ def bury(
     for job in jobs:
         text = describe(job)
         if end_attempt(rows, job, text, now, error):
-            logger.error("Job %s, %s: %s", job.pk, job.callable_name, text)
+            logger.error("Job %s, %s: %s", job.pk, job.callable_name, text, extra={"job": job})
+            transaction.on_commit(partial(ended, job, ran=False), using=rows.db, robust=True)
             ends[job.status] += 1
     return ends
 

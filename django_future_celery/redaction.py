@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.utils.module_loading import import_string
 
 from django_future_celery.conf import settings
+from django_future_celery.logs import about
 from django_future_celery.text import describe_error, describe_value
 
 if TYPE_CHECKING:
@@ -92,11 +93,14 @@ def _checked(text: Any) -> str:
 class ErrorFilter(logging.Filter):
     """Has formatters print the redacted traceback of a record that was made with ``extra={"job": job}``.
 
+    What the record is about is in its attributes job_id, callable and attempt.
     The error itself stays on the record, for handlers that send it elsewhere and have filters of their own.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         job = vars(record).pop("job", None)
+        if job is not None:
+            vars(record).update(about(job))
         if job is not None and record.exc_info and record.exc_info[1]:
             record.exc_text = redacted_error(record.exc_info[1], job)
         return True

@@ -21,7 +21,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
-from django_future_celery import content_objects
+from django_future_celery import content_objects, watching
 from django_future_celery.attempts import end_attempt
 from django_future_celery.backoff import Retry
 from django_future_celery.callables import (
@@ -47,6 +47,7 @@ from django_future_celery.heartbeat import beating
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.redaction import get_logger, in_short
+from django_future_celery.signals import job_completed
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
 from django_future_celery.transactions import leave_clean, may_start_another, open_blocks, transaction_around, unbroken
@@ -132,7 +133,7 @@ def missing_code(job: ScheduledJob) -> str:
     try:
         look_for_code(job)
     except (UnknownCallable, UnknownModel) as error:
-        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error)
+        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error, extra={"job": job})
         return f"{worker_name()} does not have the code: {error}"
     except DatabaseError:
         raise
@@ -164,15 +165,17 @@ def finish(run: Run) -> Outcome:
 def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, Run | None]:
     """As ``finish``; give the run of the following job, too, if the commit that completes this one began it."""
     before = open_blocks()
-    with beating(run.job):
+    with beating(run.job), watching.watched(run.job):
         try:
+            watching.started(run.job)
             following_run = perform(run, following)
         except BaseException as error:
             leave_clean(before)
             outcome = record_error(run, error)
             leave_clean(before)
             return outcome, None
-    leave_clean(before)
+        leave_clean(before)
+        watching.ended(run.job)
     return Outcome(run.job), following_run
 
 
@@ -227,7 +230,9 @@ def complete(run: Run, value: Any, following: Following = nobody) -> Run | None:
     """
     text = None if value is None else describe_value(value, settings.MAX_RESULT_SIZE)
     now, using = run.now(), run.job._state.db or ""
-    job, started = following(now) if may_start_another(using) else None, False
+    # What waits for the hooks of a commit or for receivers of the signal would count as running all the while.
+    free = may_start_another(using) and not job_completed.receivers
+    job, started = following(now) if free else None, False
     if job is None:
         done = run.rows.complete(run.job, text, to_datetime(now))
     else:
@@ -248,6 +253,7 @@ def record_error(run: Run, error: BaseException) -> Outcome:
         return explain_miss(run, error)
     else:
         log_failure(run.job, error)
+        watching.ended(run.job, error)
     return Outcome(run.job, error)
 
 
@@ -295,8 +301,10 @@ def explain_miss(run: Run, error: BaseException) -> Outcome:
     if stored is not None and stored.status == Status.COMPLETE and stored.attempts == run.job.attempts:
         message = "Job %s is complete, but a hook after its commit raised."
         logger.error(message, run.job.pk, exc_info=error, extra={"job": run.job})
+        watching.ended(run.job)
     else:
-        logger.warning("Job %s was lost by this run, which was rolled back: %s", run.job.pk, in_short(error, run.job))
+        message = "Job %s was lost by this run, which was rolled back: %s"
+        logger.warning(message, run.job.pk, in_short(error, run.job), extra={"job": run.job})
     # What is to end this process, Ctrl-C say, still does.
     return Outcome(stored or run.job, None if isinstance(error, Exception) else error)
 

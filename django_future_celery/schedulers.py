@@ -27,7 +27,9 @@ from django_future_celery.exceptions import BrokerAway, LeaseLost
 from django_future_celery.leadership import Leadership
 from django_future_celery.nudges import Nudges
 from django_future_celery.outages import BROKER, database, outages
+from django_future_celery.presence import Presence
 from django_future_celery.publishing import Publisher
+from django_future_celery.states import Kind
 from django_future_celery.text import one_line
 
 logger = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         self._publish = Publisher(self.app)
         self._nudges = Nudges()
         self._leadership = Leadership(self.app.main or "celery")
+        self._presence = Presence(Kind.BEAT, self._leadership.holder)
         self._in_order = False
         self._last_sent = 0.0
 
@@ -119,6 +122,7 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
             super().close()
         finally:
             self._leadership.release()
+            self._presence.leave()
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -126,6 +130,8 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
         """Tick; give the instant of the next one, by this process's stopwatch."""
         began = time.monotonic()
         ticks = tick_all(self._publish, self._publish.terminate)
+        for using in ticks:
+            self._presence.show(using)
         return min(
             (tick.stopwatch if tick else began) + self._pause_after(tick, using)
             for using, tick in ((using, ticks.get(using)) for using in databases())

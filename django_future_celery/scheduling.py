@@ -31,11 +31,13 @@ def schedule(
     priority: int = 0,
     check: bool = True,
     using: str | None = None,
+    rescheduled_from: int | None = None,
     **options: Unpack[Options],
 ) -> ScheduledJob:
     """See :func:`django_future_celery.schedule_job`; the ``options`` are those of ``job_options``."""
     builder = RowBuilder(using)
     job = builder.build(date, callable_name, content_object, expires, args, kwargs, queue, priority, check, options)
+    job.rescheduled_from = rescheduled_from
     job.save(using=builder.database)
     nudge(builder.database, job.due_at)
     return job
@@ -75,6 +77,7 @@ def reschedule(
         return job.time_slot_end - job.time_slot_start if job.time_slot_end else None
 
     as_before: Any = {name: getattr(job, name) for name in NAMES}
+    database = using or job.database
     return schedule(
         start_of(date, now=timezone.now() if relative_to == "now" else job.time_slot_start),
         given_or(callable_name, lambda: job.callable_name),
@@ -85,6 +88,8 @@ def reschedule(
         queue=given_or(queue, lambda: job.queue),
         priority=given_or(priority, lambda: job.priority),
         check=check,
-        using=using or job.database,
+        using=database,
+        # In another database this id is another job's.
+        rescheduled_from=job.pk if database == job.database else None,
         **as_before | options,
     )

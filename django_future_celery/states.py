@@ -1,4 +1,4 @@
-"""The six statuses of a job, and who moves a job from one to the next."""
+"""The six statuses of a job, and who moves a job from one to the next; the kinds of processes that do."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -20,3 +20,16 @@ class Status(models.TextChoices):
 
 
 END_STATES = frozenset({Status.COMPLETE, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+
+
+class Kind(models.TextChoices):
+    #: Looks for due jobs and hands them over.
+    BEAT = "beat", _("beat")
+    #: Runs what it is handed.
+    WORKER = "worker", _("worker")
+    #: ``runscheduledjobs``: looks for due jobs and runs them.
+    COMMAND = "command", _("command")
+
+
+#: Without one of these nothing becomes of due jobs.
+TICKING = frozenset({Kind.BEAT, Kind.COMMAND})

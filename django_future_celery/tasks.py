@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import task_failure, task_revoked, worker_init
+from celery.signals import task_failure, task_revoked, worker_init, worker_ready, worker_shutdown
 from celery.worker import state
 from django.db import connections, router
 
@@ -20,10 +20,12 @@ from django_future_celery.dispatcher import tick_all
 from django_future_celery.exceptions import JobFailed
 from django_future_celery.heartbeat import holding
 from django_future_celery.models import ScheduledJob
+from django_future_celery.presence import Presence
 from django_future_celery.publishing import RUN, RUN_BATCH, SENT_WITH, Publisher
 from django_future_celery.recovery import cancel_message, record_death
 from django_future_celery.reporting import Told, raise_to_end, report, told_of_jobs
 from django_future_celery.runner import run_job
+from django_future_celery.states import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +88,23 @@ def on_worker(sender: Any, **options: Any) -> None:
     sticky.discover()
 
 
+#: The workers of this process by their names: one, unless tests start more.
+_present: dict[str, Presence] = {}
+
+
+@worker_ready.connect(dispatch_uid="django_future_celery.ready")
+def on_ready(sender: Any, **options: Any) -> None:
+    """In the worker's main process, or its only one: be seen at work, also while there is none."""
+    _present[sender.hostname] = Presence(Kind.WORKER, sender.hostname)
+    _present[sender.hostname].stay()
+
+
+@worker_shutdown.connect(dispatch_uid="django_future_celery.shutdown")
+def on_shutdown(sender: Any, **options: Any) -> None:
+    if presence := _present.pop(sender.hostname, None):
+        presence.leave()
+
+
 @task_failure.connect(dispatch_uid="django_future_celery.death")
 def on_death(sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **options: Any) -> None:
     """In the worker's main process: a process that ran jobs died, or was killed because of its time limit."""
@@ -146,4 +165,11 @@ def calmly(using: str) -> Iterator[str]:
 def tick(self: Task) -> list[str]:
     """Hand over what is due, for beat schedulers other than ours; any number of them may run at once."""
     with Publisher(self.app) as publish:
-        return [f"{using}: {tick}" for using, tick in tick_all(publish, publish.terminate).items()]
+        ticks = tick_all(publish, publish.terminate)
+    for using in ticks:
+        ticking.show(using)
+    return [f"{using}: {tick}" for using, tick in ticks.items()]
+
+
+#: Whichever process runs the tick as a task, it is the same beat that has it run.
+ticking = Presence(Kind.BEAT, tick.name)

@@ -45,6 +45,9 @@ WRONG = {
     "REDACT": ("E018", ["nowhere.redact", "json.missing", "json.__doc__", "redact", "", 5, True]),
     "BEAT_LEASE_SECONDS": ("E017", SECONDS),
     "RETENTION": ("E021", [0, 30, True, "", "30", "0d", timedelta(), timedelta(days=-1), "2030-01-01T00:00"]),
+    "PROMETHEUS": ("E025", [0, 1, "False", None]),
+    "OPENTELEMETRY": ("E026", [0, 1, "False", None]),
+    "FLOWER_URL": ("E027", ["", "flower.example.com", "javascript:alert(1)", "https://", "http://[", 5, b"http://a"]),
 }
 RIGHT = {
     "TICK_SECONDS": [0.1, 1, 60],
@@ -53,9 +56,12 @@ RIGHT = {
     "PICKLE": [True, False],
     "RETENTION": [None, "30d", "PT12H", timedelta(days=1)],
     "NUDGE": [True, False],
+    "PROMETHEUS": [True, False],
+    "OPENTELEMETRY": [True, False],
     "ALLOWED_CALLABLES": [None, [], ["shop.jobs.*"], ("a.b", "c.d")],
     "DATABASES": [None, ["default"], ("default",)],
     "REDACT": [None, "django_future_celery.redaction.mask_secrets", "builtins.format"],
+    "FLOWER_URL": [None, "http://127.0.0.1:5555", "https://example.com/flower/"],
 }
 
 #: Heartbeat and run lease are compared with each other, so a wrong one may be told at both.

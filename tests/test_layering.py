@@ -19,7 +19,7 @@ PACKAGE = ROOT / NAME
 
 #: The pure ones first; a module imports from its own layer, without a circle, or from those before it.
 LAYERS = [
-    ["states", "exceptions", "conf"],
+    ["states", "exceptions", "conf", "signals", "logs"],
     [
         "clock",
         "indexes",
@@ -33,21 +33,23 @@ LAYERS = [
         "calls",
         "nudges",
         "transactions",
+        "flower",
     ],
+    ["watching", "tracing", "metrics"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
-    ["statements", "leases", "querysets"],
+    ["statements", "leases", "querysets", "reasons"],
     ["models"],
-    ["rows", "scheduling", "bulk", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
+    ["rows", "scheduling", "bulk", "catalogue", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
     ["dispatcher", "runner"],
     ["batch"],
-    ["processing"],
+    ["processing", "presence", "checkup", "gauges"],
     ["publishing"],
     ["reporting"],
     ["tasks"],
     ["schedulers"],
 ]
 #: Whoever uses the package from above. Nothing in the layers imports them, and they import no Celery.
-ON_TOP = {"__init__", "checks", "project_checks", "apps"}
+ON_TOP = {"__init__", "fields", "checks", "project_checks", "apps", "views"}
 
 #: (module, function) of every import that waits until it is needed.
 DEFERRED = {

@@ -142,14 +142,19 @@ class TestATick:
         assert pruning.prune_in_tick(alias, first.wake + SECOND) is None
         assert pruning._next_look[alias] == first.wake + 61 * SECOND
 
-    def test_leaves_it_while_jobs_are_due(self, alias, rows, settings):
+    def test_leaves_it_while_there_is_a_backlog_of_due_jobs(self, alias, rows, settings):
         settings.FUTURE_CELERY_RETENTION = timedelta(days=7)
+        settings.FUTURE_CELERY_CLAIM_SIZE = 1
         job_in(Status.COMPLETE, alias)
         old(rows)
         due_job(alias)
-        dispatcher.tick(lambda job: None, alias)
-
+        dispatcher.tick(lambda jobs: None, alias)
         assert rows.ended().exists()
+
+        settings.FUTURE_CELERY_CLAIM_SIZE = 10
+        due_job(alias)
+        dispatcher.tick(lambda jobs: None, alias)
+        assert not rows.ended().exists()
 
     def test_goes_on_when_old_rows_cannot_be_deleted(self, alias, settings, monkeypatch, caplog):
         settings.FUTURE_CELERY_RETENTION = "7d"

@@ -2,9 +2,11 @@
 
 from contextlib import suppress
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from celery import Celery
+from django.db import connections
 from kombu import Connection, Queue
 
 from django_future_celery.dispatcher import tick
@@ -67,6 +69,27 @@ def test_a_message_holds_the_row_and_its_starts_and_no_more(broker, publish):
     assert message.payload[:2] == [[job.pk, 2], {}]
     assert message.headers["task"] == "django_future_celery.run"
     assert message.headers["shadow"] == job.callable_name
+
+
+def test_the_task_of_a_job_ends_in_its_id(broker, publish):
+    job = due_job("default")
+    publish([job])
+    publish([job])
+    first, second = (message.headers["id"] for message in messages(broker))
+
+    assert first != second
+    assert first.endswith(f"-{job.pk}") and second.endswith(f"-{job.pk}")
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_the_task_of_a_job_in_another_database_names_no_row_of_the_admin(broker, publish):
+    other = [alias for alias in connections.settings if alias != "default"][:1]
+    if not other:
+        pytest.skip("needs a second database")
+    publish([due_job(other[0])])
+    [message] = messages(broker)
+
+    assert str(UUID(message.headers["id"])) == message.headers["id"]
 
 
 def test_what_is_shown_of_the_arguments_is_capped(broker, publish):

@@ -808,3 +808,22 @@ def takes_job_and_one(job, one):
 def test_the_job_counts_as_one_of_the_arguments(alias):
     refused(InvalidArguments, "missing a required argument: 'one'", "5d", f"{__name__}.takes_job_and_one", alias=alias)
     schedule_job("5d", f"{__name__}.takes_job_and_one", args=[1], using=alias)
+
+
+def test_a_rescheduled_job_knows_the_job_that_it_was_made_from(alias):
+    first = schedule_job("5d", f"{PATH}nothing", using=alias)
+    second = first.reschedule("6d")
+
+    assert row_of(first)["rescheduled_from"] is None
+    assert row_of(second)["rescheduled_from"] == first.pk
+
+
+def test_a_job_that_is_rescheduled_into_another_database_knows_no_other(alias):
+    others = [other for other in connections if other != alias]
+    if not others:
+        pytest.skip("needs a second database")
+
+    assert (
+        row_of(schedule_job("5d", f"{PATH}nothing", using=alias).reschedule("6d", using=others[0]))["rescheduled_from"]
+        is None
+    )

@@ -1,4 +1,10 @@
 from django.contrib import admin
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django_future_celery import views
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("health/", views.health),
+    path("metrics/", views.metrics),
+]

@@ -1,156 +1,146 @@
-"""What may be done to the jobs of a list. A row is only ever changed the way other code may, too."""
+"""The actions of the list: each asks where it should, works in chunks, and tells what it did."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Count, QuerySet
+from django.core.exceptions import BadRequest
+from django.core.signing import BadSignature
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.utils import timezone
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_future_celery.admin.forms import RescheduleForm
-from django_future_celery.admin.outcomes import (
-    ASKED,
-    CANCELLED,
-    COPIED,
-    ENDED,
-    MOVED,
-    NOT_WAITING,
-    REFUSED,
-    SLOT_OVER,
-    TERMINATED,
-    Outcome,
-)
-from django_future_celery.durations import end_of
-from django_future_celery.exceptions import FutureCeleryError, WrongStatus
+from django_future_celery.admin import operations
+from django_future_celery.admin.chunks import Progress
+from django_future_celery.admin.lists import LONG_COLUMNS
+from django_future_celery.admin.operations import Operation
+from django_future_celery.admin.outcomes import OUTCOMES
 from django_future_celery.models import ScheduledJob
-from django_future_celery.redaction import redact
-from django_future_celery.states import END_STATES, Status
-from django_future_celery.text import storable
 
-#: An action tells so many errors one by one, and of the others only the number.
-MOST_ERRORS = 10
-LONGEST_ERROR = 500
+Rows = QuerySet[ScheduledJob]
+Page = TemplateResponse | None
 
 
 class JobActions(admin.ModelAdmin):  # type: ignore[type-arg]
-    actions = ("run_now", "cancel", "terminate", "reschedule")
+    actions = ("run_now", "retry", "reschedule", "change_priority", "cancel", "terminate", "delete_selected")
 
     @admin.action(description=_("Run now"), permissions=["change"])
-    def run_now(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> None:
-        now = timezone.now()
+    def run_now(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.RunNow)
 
-        def run(job: ScheduledJob) -> Outcome:
-            if job.status in END_STATES:
-                return self.copy(request, job, now)
-            if job.status == Status.SCHEDULED and job.time_slot_end and job.time_slot_end <= now:
-                return SLOT_OVER
-            return self.move(request, job, now, job.time_slot_end)
-
-        self.for_each(request, queryset, run)
-
-    @admin.action(description=_("Cancel"), permissions=["change"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> None:
-        def cancel(job: ScheduledJob) -> Outcome:
-            if job.cancel():
-                self.log_change(request, job, gettext("Cancelled."))
-                return CANCELLED
-            return self.asked(request, job, gettext("Asked to stop."), ASKED)
-
-        self.for_each(request, queryset, cancel)
-
-    @admin.action(description=_("Cancel, and kill what runs"), permissions=["change"])
-    def terminate(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> None:
-        def terminate(job: ScheduledJob) -> Outcome:
-            if job.cancel(terminate=True):
-                self.log_change(request, job, gettext("Cancelled."))
-                return CANCELLED
-            return self.asked(request, job, gettext("Terminated."), TERMINATED)
-
-        self.for_each(request, queryset, terminate)
-
-    def asked(self, request: HttpRequest, job: ScheduledJob, entry: str, outcome: Outcome) -> Outcome:
-        """Tell of a job that was asked to stop, if it was not over before."""
-        if not ScheduledJob.objects.using(job.database).running().filter(pk=job.pk).exists():
-            return ENDED
-        self.log_change(request, job, entry)
-        return outcome
+    @admin.action(description=_("Retry what has ended"), permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.Retry)
 
     @admin.action(description=_("Reschedule…"), permissions=["change"])
-    def reschedule(self, request: HttpRequest, queryset: QuerySet[ScheduledJob]) -> TemplateResponse | None:
-        form = RescheduleForm(request.POST if "date" in request.POST else None)
-        if not form.is_valid():
-            return self.ask_when(request, queryset, form)
-        start: datetime = form.cleaned_data["date"]
+    def reschedule(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.Reschedule)
 
-        def reschedule(job: ScheduledJob) -> Outcome:
-            if job.status in END_STATES:
-                return self.copy(request, job, start)
-            length = job.time_slot_end and job.time_slot_end - job.time_slot_start
-            return self.move(request, job, start, end_of(length, start=start))
+    @admin.action(description=_("Change priority…"), permissions=["change"])
+    def change_priority(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.ChangePriority)
 
-        self.for_each(request, queryset, reschedule)
+    @admin.action(description=_("Cancel"), permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.Cancel)
+
+    @admin.action(description=_("Cancel, and kill what runs…"), permissions=["change"])
+    def terminate(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.Terminate)
+
+    @admin.action(description=_("Delete…"), permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: Rows) -> Page:
+        return self.work(request, queryset, operations.Delete)
+
+    def response_action(self, request: HttpRequest, queryset: Rows, *args: Any, **options: Any) -> Any:
+        if not is_across(request):
+            # Those that were selected, even if a worker has moved one of them to another tab since.
+            queryset = self.get_queryset(request)
+        return super().response_action(request, queryset, *args, **options)
+
+    # -- the steps of each --------------------------------------------------------------------------------------------
+
+    def work(self, request: HttpRequest, queryset: Rows, kind: type[Operation]) -> Page:
+        """Ask, act on as many jobs as a request may take, then go on or tell what was done."""
+        if "progress" in request.POST:
+            progress = load(request.POST["progress"])
+        else:
+            form = kind.form(request.POST if "sure" in request.POST else None)
+            if not form.is_valid() and (kind.asks or is_across(request) or form.is_bound):
+                return self.ask(request, queryset, kind, form)
+            options = stored(getattr(form, "cleaned_data", {}))
+            progress = self.begin(request, queryset, options)
+        progress.advance(queryset, kind(request.user.pk, progress.options))
+        if not progress.is_over:
+            return self.go_on(request, kind, progress)
+        self.tell(request, progress)
         return None
 
-    def ask_when(
-        self, request: HttpRequest, queryset: QuerySet[ScheduledJob], form: RescheduleForm
-    ) -> TemplateResponse:
-        count = Counter(dict(queryset.order_by().values_list("status").annotate(Count("pk"))))
+    def begin(self, request: HttpRequest, queryset: Rows, options: dict[str, Any]) -> Progress:
+        across = is_across(request)
+        return Progress.begin(self.get_queryset(request) if across else queryset, across, options)
+
+    def ask(self, request: HttpRequest, queryset: Rows, kind: type[Operation], form: Any) -> Page:
+        across = is_across(request)
+        listed: Any = self.get_changelist_instance(request) if across else None
+        context = {
+            "form": form,
+            "effects": kind.effects,
+            "destroys": kind.destroys,
+            "number": listed.count_text if listed else len(queryset),
+            "searched": listed.searched_text if listed else "",
+            "jobs": [] if across else queryset.order_by("-pk").defer(*LONG_COLUMNS),
+            "across": across,
+        }
+        return self.render(request, kind, "confirm.html", context)
+
+    def go_on(self, request: HttpRequest, kind: type[Operation], progress: Progress) -> Page:
+        context = {"progress": progress, "state": progress.dump(), "told": told(progress)}
+        return self.render(request, kind, "progress.html", context)
+
+    def render(self, request: HttpRequest, kind: type[Operation], name: str, context: dict[str, Any]) -> Page:
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Reschedule jobs"),
+            "title": kind.title,
             "opts": self.opts,
             "media": self.media,
-            "form": form,
-            "waiting": count[Status.SCHEDULED],
-            "running": count[Status.RUNNING],
-            "ended": sum(count[status] for status in END_STATES),
+            "action": kind.name,
             "checkbox": ACTION_CHECKBOX_NAME,
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "select_across": request.POST.get("select_across", "0"),
             "back": request.get_full_path(),
+            **context,
         }
-        return TemplateResponse(request, "admin/django_future_celery/reschedule.html", context)
+        return TemplateResponse(request, f"admin/django_future_celery/{name}", context)
 
-    def for_each(
-        self, request: HttpRequest, queryset: QuerySet[ScheduledJob], act: Callable[[ScheduledJob], Outcome]
-    ) -> None:
-        """Act on the jobs one by one, since each may be refused or be lost to a worker, and tell what was done."""
-        outcomes: Counter[Outcome] = Counter()
-        for job in queryset.defer(None):
-            try:
-                outcomes[act(job)] += 1
-            except WrongStatus:
-                outcomes[NOT_WAITING] += 1
-            except FutureCeleryError as error:
-                outcomes[REFUSED] += 1
-                if outcomes[REFUSED] <= MOST_ERRORS:
-                    self.tell(request, job, error)
-        for outcome, count in outcomes.items():
-            self.message_user(request, outcome.text % {"count": count}, outcome.level)
+    def tell(self, request: HttpRequest, progress: Progress) -> None:
+        for error in progress.errors:
+            self.message_user(request, error, messages.ERROR)
+        for outcome, text in told(progress):
+            self.message_user(request, text, outcome.level)
+        if not progress.done:
+            self.message_user(request, _("No job matched."), messages.WARNING)
 
-    def tell(self, request: HttpRequest, job: ScheduledJob, error: FutureCeleryError) -> None:
-        reason = {"id": job.pk, "error": storable(redact(str(error), "error", job), LONGEST_ERROR)}
-        self.message_user(request, gettext("Job %(id)s: %(error)s") % reason, messages.ERROR)
 
-    def move(self, request: HttpRequest, job: ScheduledJob, start: datetime, end: datetime | None) -> Outcome:
-        """Give a waiting job another slot; raises WrongStatus if it waits no more."""
-        job.time_slot_start, job.time_slot_end = start, end
-        job.save()
-        new_start = timezone.template_localtime(start).isoformat(" ", "seconds")  # type: ignore[attr-defined]
-        self.log_change(request, job, gettext("Moved to %(start)s.") % {"start": new_start})
-        return MOVED
+def is_across(request: HttpRequest) -> bool:
+    return request.POST.get("select_across") == "1"
 
-    def copy(self, request: HttpRequest, job: ScheduledJob, start: datetime) -> Outcome:
-        """Schedule a new job like one that has ended: rows are never un-ended."""
-        new = job.reschedule(start)
-        self.log_change(request, job, gettext("Scheduled again as job %(id)s.") % {"id": new.pk})
-        self.log_addition(request, new, gettext("Scheduled again, like job %(id)s.") % {"id": job.pk})
-        return COPIED
+
+def load(text: str) -> Progress:
+    try:
+        return Progress.load(text)
+    except BadSignature:
+        raise BadRequest("The progress of this action was not written by this site.") from None
+
+
+def stored(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options as JSON can hold them."""
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in options.items()}
+
+
+def told(progress: Progress) -> list[tuple[Any, str]]:
+    counts = {OUTCOMES[name]: count for name, count in progress.counts.items() if count}
+    return [(outcome, outcome.text % {"count": counts[outcome]}) for outcome in OUTCOMES.values() if outcome in counts]

@@ -8,6 +8,15 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future_celery.durations import start_of
 from django_future_celery.exceptions import InvalidTime
+from django_future_celery.rows import HIGHEST_PRIORITY, LOWEST_PRIORITY
+
+
+def start_from(text: str) -> datetime:
+    """Give the start that somebody has typed; raises ValidationError."""
+    try:
+        return start_of(text, now=timezone.now())
+    except InvalidTime as error:
+        raise forms.ValidationError(str(error)) from error
 
 
 class RescheduleForm(forms.Form):
@@ -19,7 +28,14 @@ class RescheduleForm(forms.Form):
     )
 
     def clean_date(self) -> datetime:
-        try:
-            return start_of(self.cleaned_data["date"], now=timezone.now())
-        except InvalidTime as error:
-            raise forms.ValidationError(str(error)) from error
+        return start_from(self.cleaned_data["date"])
+
+
+class PriorityForm(forms.Form):
+    priority = forms.IntegerField(
+        label=_("New priority"),
+        min_value=LOWEST_PRIORITY,
+        max_value=HIGHEST_PRIORITY,
+        help_text=_("From -100 to 100, higher first."),
+        widget=forms.NumberInput(attrs={"autofocus": True}),
+    )

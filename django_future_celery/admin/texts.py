@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html
-from django.utils.translation import gettext
-
-from django_future_celery.models import FailedAttempt, ScheduledJob
-from django_future_celery.redaction import redact
+from django.utils.translation import gettext, gettext_noop
 
 
 def describe_duration(took: timedelta) -> str:
@@ -20,20 +16,26 @@ def describe_duration(took: timedelta) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def describe_attempt(attempt: FailedAttempt, job: ScheduledJob) -> str:
-    title = gettext("Attempt %(number)d, by %(worker)s, from %(start)s to %(end)s") % {
-        "number": attempt.number,
-        "worker": attempt.worker,
-        "start": localize(timezone.template_localtime(attempt.execution_start)),  # type: ignore[attr-defined]
-        "end": localize(timezone.template_localtime(attempt.execution_end)),  # type: ignore[attr-defined]
-    }
-    return format_html(
-        '<details class="future-attempt"><summary>{}</summary>{}</details>',
-        title,
-        as_block(redact(attempt.error, "error", job)),
-    )
-
-
 def as_block(text: str) -> str:
     # Reachable by keyboard, as it scrolls.
     return format_html('<pre class="future-text" dir="ltr" tabindex="0">{}</pre>', text)
+
+
+#: The largest first; below the last one it is "now".
+LENGTHS = (
+    (timedelta(days=365), gettext_noop("%(count)d y")),
+    (timedelta(days=1), gettext_noop("%(count)d d")),
+    (timedelta(hours=1), gettext_noop("%(count)d h")),
+    (timedelta(minutes=1), gettext_noop("%(count)d min")),
+    (timedelta(seconds=1), gettext_noop("%(count)d s")),
+)
+
+
+def describe_when(instant: datetime, now: datetime) -> str:
+    """Tell how far an instant is from now, in one unit: "in 5 min", "2 h ago"."""
+    away = abs(instant - now)
+    for unit, text in LENGTHS:
+        if away >= unit:
+            length = gettext(text) % {"count": away // unit}
+            return (gettext("in %(time)s") if instant > now else gettext("%(time)s ago")) % {"time": length}
+    return gettext("now")

@@ -1,5 +1,7 @@
 """What the tests schedule. Each callable leaves an entry in the ledger, in the database of its job."""
 
+import asyncio
+import logging
 import os
 import sys
 import time
@@ -164,3 +166,18 @@ def die_first(job):
     if job.attempts == 1:
         os._exit(7)
     write(job, "second")
+
+
+def log_something():
+    logging.getLogger("tests.shop.a").warning("one")
+    logging.getLogger("tests.shop.b").warning("two")
+
+
+async def log_something_later():
+    logging.getLogger("tests.shop.a").warning("one")
+    await asyncio.to_thread(logging.getLogger("tests.shop.b").warning, "two")
+
+
+@job_as_parameter
+def schedule_another(job):
+    schedule_job("1h", nothing, using=job._state.db)

@@ -2,6 +2,8 @@ import uuid
 
 from django.db import models
 
+from django_future_celery.fields import ScheduledJobs
+
 
 class Order(models.Model):
     note = models.CharField(max_length=100, default="")
@@ -13,10 +15,12 @@ class Order(models.Model):
 
 class Parcel(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    jobs = ScheduledJobs()
 
 
 class Coupon(models.Model):
     code = models.CharField(primary_key=True, max_length=20)
+    jobs = ScheduledJobs(on_delete="cancel")
 
 
 class Ledger(models.Model):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import sys
 from argparse import ArgumentParser
 from collections import Counter
@@ -12,9 +13,10 @@ from tqdm import tqdm
 
 from django_future_celery.dispatcher import databases
 from django_future_celery.models import ScheduledJob
+from django_future_celery.presence import Presence
 from django_future_celery.processing import Pass, delete_complete
 from django_future_celery.redaction import redacted_error
-from django_future_celery.states import Status
+from django_future_celery.states import Kind, Status
 from django_future_celery.text import one_line
 
 
@@ -39,6 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.count: Counter[str] = Counter()
+        self.presence = Presence(Kind.COMMAND, f"runscheduledjobs@{socket.gethostname()}")
         aliases = [options["database"]] if options["database"] else databases()
         try:
             silent = [problem for alias in aliases if (problem := self.run_in(alias, options))]
@@ -59,7 +62,9 @@ class Command(BaseCommand):
         total = jobs.due().count() if sys.stderr.isatty() else None
         bar = tqdm(jobs, total=total, unit="job", disable=total is None, leave=False)
         try:
+            self.presence.show(jobs.using)
             for outcome in bar:
+                self.presence.show(jobs.using)
                 self.count[outcome.job.status] += 1
                 if options["delete_completed"]:
                     delete_complete(outcome.job)

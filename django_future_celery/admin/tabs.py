@@ -1,0 +1,91 @@
+"""The tabs of the list: which jobs each shows, and how an index gives them in the order in which they are shown."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.states import Status
+
+Rows = ScheduledJobQuerySet
+#: Gives the ids of at most so many rows, at that instant.
+Read = Callable[[Rows, int, int], list[int]]
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str
+    label: Any
+    #: The rows of the tab, by any way to them.
+    rows: Callable[[Rows, int], Rows]
+    #: The ids of the first ones. Reads no more rows than it gives, but for the few that run or are sent.
+    read: Read
+    #: Whether the order is by id, the newest first, so that a list can go on where another one ended.
+    by_id: bool = True
+
+
+def newest(rows: Rows, limit: int) -> list[int]:
+    return list(rows.order_by("-pk").values_list("pk", flat=True)[:limit])
+
+
+def few(rows: Rows, limit: int) -> list[int]:
+    """The rows of a small index: sorted here, as a database that is asked to sort may choose a larger index."""
+    return sorted(rows.order_by().values_list("pk", flat=True)[:limit], reverse=True)
+
+
+def read_due(rows: Rows, now: int, limit: int) -> list[int]:
+    """The due rows in the order in which a tick takes them."""
+    return list(islice(_due(rows, now, limit), limit))
+
+
+def _due(rows: Rows, now: int, limit: int) -> Iterator[int]:
+    for priority in rows.priorities():
+        yield from rows.level(priority).scheduled().woken(now).values_list("pk", flat=True)[:limit]
+
+
+def read_scheduled(rows: Rows, now: int, limit: int) -> list[int]:
+    """The waiting rows, the next ones first."""
+    levels = [
+        rows.level(priority).scheduled().values_list("wake_at", "pk")[:limit] for priority in list(rows.priorities())
+    ]
+    return [pk for _wake_at, pk in islice(heapq.merge(*levels), limit)]
+
+
+def ended(status: Status) -> Tab:
+    def rows_of(rows: Rows, now: int) -> Rows:
+        return rows.ended_as(status)
+
+    return Tab(status.value, status.label, rows_of, lambda rows, now, limit: newest(rows.ended_as(status), limit))
+
+
+TABS = {
+    tab.name: tab
+    for tab in (
+        Tab("all", _("all"), lambda rows, now: rows, lambda rows, now, limit: newest(rows, limit)),
+        Tab("due", _("due"), lambda rows, now: rows.scheduled().woken(now), read_due, by_id=False),
+        Tab("scheduled", Status.SCHEDULED.label, lambda rows, now: rows.scheduled(), read_scheduled, by_id=False),
+        Tab("sent", _("sent"), lambda rows, now: rows.sent(), lambda rows, now, limit: few(rows.sent(), limit), False),
+        Tab(
+            "running",
+            Status.RUNNING.label,
+            lambda rows, now: rows.in_progress(),
+            lambda rows, now, limit: few(rows.in_progress(), limit),
+            by_id=False,
+        ),
+        ended(Status.COMPLETE),
+        ended(Status.FAILED),
+        ended(Status.EXPIRED),
+        ended(Status.CANCELLED),
+    )
+}
+
+
+def of_object(content_type_id: Any, object_id: str) -> Read:
+    """The jobs of one object, which has an index of its own."""
+    return lambda rows, now, limit: few(rows.filter(content_type_id=content_type_id, object_id=object_id), limit)
