@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 
@@ -41,8 +42,8 @@ class Batch:
     now: datetime | None = None
     started: Callable[[ScheduledJob], None] = lambda job: None
     waiting: deque[ScheduledJob] = field(init=False)
-    #: The job, as (id, attempts), that the commit of the one before it was to start.
-    tried: tuple[int, int] | None = field(default=None, init=False)
+    #: The job, as (id, attempts), that the commit of the one before it was to start, and when, in microseconds.
+    tried: tuple[int, int, int] | None = field(default=None, init=False)
     began: float | None = field(default=None, init=False)
 
     def __post_init__(self, jobs: Iterable[ScheduledJob]) -> None:
@@ -78,11 +79,11 @@ class Batch:
         """Finish a run; give the run of the following job, too, if it has been started by the same commit."""
         self.tried = None
         outcome, following = finish_and_start(run, self.next_to_start)
+        if following is None and self.tried is not None:
+            pk, attempts, clock = self.tried
+            following = adopt(pk, attempts + 1, clock, using=self.using, message_id=self.message_id)
         if following is not None:
             self.take()
-        elif self.tried is not None:
-            pk, attempts = self.tried
-            following = adopt(pk, attempts + 1, using=self.using, message_id=self.message_id)
         return outcome, following
 
     def next_to_start(self, now: int) -> ScheduledJob | None:
@@ -90,8 +91,8 @@ class Batch:
         job = self.waiting[0] if self.waiting and not self.is_over() else None
         if job is None or not is_open(job, self.now or to_datetime(now)) or missing_code(job):
             return None
-        self.tried = (job.pk, job.attempts)
-        return job
+        self.tried = (job.pk, job.attempts, now)
+        return copy(job)  # What waits stays as it was read: a start may yet be rolled back.
 
     def take(self) -> ScheduledJob | None:
         try:

@@ -263,13 +263,14 @@ def write_error(run: Run, error: BaseException) -> bool:
     return end_attempt(run.rows, run.job, describe_error(error, settings.MAX_ERROR_SIZE), run.now(), error)
 
 
-def adopt(pk: int, attempts: int, *, using: str, message_id: str) -> Run | None:
-    """Give the run that this process has started without knowing: the answer to the commit was lost.
+def adopt(pk: int, attempts: int, clock: int, *, using: str, message_id: str) -> Run | None:
+    """Give the run that was started at ``clock`` without this process knowing: the answer to the commit was lost.
 
-    Nothing of it was called yet, and nobody else will, since it is this process's.
+    Nothing of it was called yet, and nobody else will. By the instant it is told from the run of another thread that
+    was given a copy of the message.
     """
     rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
-    mine = {"worker": worker_name(), "task_id": task_id_of(message_id, pk)}
+    mine = {"worker": worker_name(), "task_id": task_id_of(message_id, pk), "execution_start": to_datetime(clock)}
     try:
         job = rows.in_progress().filter(pk=pk, attempts=attempts, **mine).to_run().first()
         return None if job is None else Run(job, database_now(using), message_id)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -14,6 +14,7 @@ from django_future_celery.dispatcher import FEW, MESSAGES, messages, take_due, t
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from tests.factories import MINUTE, due_job, row_of
+from tests.model.bench import raising_at_commit
 from tests.shop.jobs import write
 from tests.shop.models import Ledger
 
@@ -196,6 +197,24 @@ class TestTheCommit:
         assert ends(alias, jobs) == ["complete"] * 3
         assert ledger(alias) == ["done"] * 3
         assert [outcome.failure for outcome in outcomes] == [None] * 3
+
+    def test_that_fails_leaves_the_next_job_to_be_started_by_itself(self, alias):
+        """As that of a deferred constraint does: its start was rolled back as well."""
+        jobs = jobs_for(alias, NOTE, NOTE)
+        batch = read(alias, [(job.pk, 0) for job in jobs])
+        with raising_at_commit(alias, 1, IntegrityError("no such order")):
+            list(Batch(alias, batch))
+
+        assert ends(alias, jobs) == ["failed", "complete"]
+        assert ledger(alias) == ["done"]
+
+    def test_does_not_take_the_run_of_another_thread_with_a_copy_of_the_message_for_its_own(self, alias):
+        pairs = [(job.pk, 0) for job in jobs_for(alias, NOTE, NOTE)]
+        one, other = (Batch(alias, read(alias, pairs), "message") for _ in range(2))
+        run = one.start_next()
+        assert other.start_next().job.pk == pairs[1][0]
+
+        assert one.finish(run)[1] is None
 
 
 CHANGES = {

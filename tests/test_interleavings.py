@@ -17,7 +17,7 @@ from django_future_celery.clock import SECOND, to_datetime
 from django_future_celery.dispatcher import take_due
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import recover
-from tests.factories import due_job
+from tests.factories import due_job, started_job
 from tests.model.clock import clock_in_hand
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
@@ -62,6 +62,13 @@ def start(rows, job, now):
     return rows.start(job.pk, job.attempts, worker="host:2", task_id="") is not None
 
 
+def start_chained(rows, job, now):
+    """The commit that completes another job starts this one."""
+    other = started_job(rows.db, time_slot_end=None)
+    with transaction.atomic(using=rows.db):
+        return rows.complete_and_start(other, "result", now, job, task_id="")[1]
+
+
 def wait_for_code(rows, job, now):
     return rows.start(job.pk, job.attempts, worker="host:2", task_id="", missing=lambda job: "no code") is not None
 
@@ -84,6 +91,14 @@ def renew(rows, job, now):
 
 def complete(rows, job, now):
     return rows.complete(job, "result", to_datetime(now))
+
+
+def complete_and_start(rows, job, now):
+    """The commit that completes this job starts another one."""
+    following = due_job(rows.db, time_slot_end=None)
+    rows.filter(pk=following.pk).update(wake_at=now + 3600 * SECOND)
+    with transaction.atomic(using=rows.db):
+        return rows.complete_and_start(job, "result", now, following, task_id="")[0]
 
 
 def fail(rows, job, now):
@@ -109,19 +124,36 @@ def recover_all(rows, job, now):
 
 #: What a row may be, and what may come to it then.
 ARROWS = {
-    "due": (lease, take, put_off, move, start, wait_for_code, expire, cancel, delete, recover_all),
-    "sent": (release, lease, take, put_off, raise_priority, start, cancel),
-    "lost": (renew, complete, fail, try_again, stop, give_back, recover_all, delete, cancel, start, take),
-    "lost, with attempts left": (renew, complete, try_again, stop, cancel, recover_all),
+    "due": (lease, take, put_off, move, start, start_chained, wait_for_code, expire, cancel, delete, recover_all),
+    "sent": (release, lease, take, put_off, raise_priority, start, start_chained, cancel),
+    "lost": (
+        renew,
+        complete,
+        complete_and_start,
+        fail,
+        try_again,
+        stop,
+        give_back,
+        recover_all,
+        delete,
+        cancel,
+        start,
+        take,
+    ),
+    "lost, with attempts left": (renew, complete, complete_and_start, try_again, stop, cancel, recover_all),
 }
 
 #: Those that pass over a row that somebody else holds, and find it again later.
-PASS_OVER = {take, start, wait_for_code, renew, recover_all}
+PASS_OVER = {take, start, start_chained, wait_for_code, renew, recover_all}
 #: Those that may be part of a transaction of a job or of the project, however long that is. The transactions of all
 #: others are over at once; on MariaDB, they may hold the neighbour of a row in an index as well.
-IN_ANY_TRANSACTION = {complete, move, raise_priority, cancel, delete}
+IN_ANY_TRANSACTION = {complete, complete_and_start, move, raise_priority, cancel, delete}
 #: Of two of these, whether the same twice or not, one wins at most.
-ONE_WINNER = ({lease, take}, {start, expire}, {complete, fail, try_again, stop, give_back, recover_all})
+ONE_WINNER = (
+    {lease, take},
+    {start, start_chained, expire},
+    {complete, complete_and_start, fail, try_again, stop, give_back, recover_all},
+)
 
 
 class Row:
@@ -139,13 +171,14 @@ class Row:
             if what.startswith("lost"):
                 self.rows.start(job.pk, 0, worker="host:1", task_id="task")
             self.rows.update(wake_at=now - SECOND)
+            self.pk = job.pk
             self.jobs = [self.rows.get(), self.rows.get()]
 
     def change(self, arrow, process):
         return int(arrow(self.rows, self.jobs[process], self.now) or 0)
 
     def seen(self):
-        row = self.rows.values().first()
+        row = self.rows.filter(pk=self.pk).values().first()
         return row and {name: value for name, value in row.items() if name not in ("id", "created_at")}
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,10 +26,12 @@ from hypothesis.stateful import (
 )
 
 from django_future_celery import dispatcher, run_jobs, sticky
+from django_future_celery.batch import Batch, read
 from django_future_celery.clock import SECOND
+from django_future_celery.dispatcher import FEW
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
-from tests.model.bench import Bench, Died, Twin, dying_at_commit, dying_at_end, effects_in
+from tests.model.bench import KINDS, Bench, Died, Twin, dying_at_commit, dying_at_end, effect, effects_in, raising
 from tests.model.clock import clock_in_hand
 from tests.model.job import END, GONE
 from tests.shop.models import Ledger
@@ -45,7 +48,7 @@ whom = st.integers(0, 9)
 MOST_JOBS = 5
 
 #: What each commit of a tick brings, in their order.
-COMMITS_OF_A_TICK = ("recover", "claim")
+COMMITS_OF_A_TICK = ("claim", "recover")
 
 #: What a broker and a dispatcher may do to one message: raise what, after it was taken or not.
 FAULTS = {
@@ -63,7 +66,7 @@ def one_of(things, number):
 
 
 class Broker:
-    """Takes messages, ``(id, attempts)``, until the one that goes wrong."""
+    """Takes messages, ``(id, attempts)`` of one job or several, until the one that goes wrong."""
 
     def __init__(self):
         self.messages = []
@@ -73,12 +76,11 @@ class Broker:
         self.tried, self.fault, self.fails_at = [], fault, at
 
     def publish(self, jobs):
-        [job] = jobs
         fails = self.fault and len(self.tried) == self.fails_at
         error, taken = FAULTS[self.fault] if fails else (None, True)
-        self.tried.append(job.pk)
+        self.tried.append({job.pk for job in jobs})
         if taken:
-            self.messages.append((job.pk, job.attempts))
+            self.messages.append(tuple((job.pk, job.attempts) for job in jobs))
         if error:
             raise error
 
@@ -88,7 +90,7 @@ class Broker:
         if not failed or self.fault not in ("away", "lost", "lost, and yet sent"):
             return set()
         kept = self.tried[: self.fails_at] if self.fault == "away" else self.tried
-        return claimed - set(kept)
+        return claimed.difference(*kept)
 
 
 class Machine(RuleBasedStateMachine):
@@ -137,11 +139,15 @@ class Machine(RuleBasedStateMachine):
             twin.tell_time()
 
     def take(self, number, keep):
-        """Give the twin that a message is for, and what the message says."""
+        """Give a twin that a message is for, and what the message says of it."""
+        pk, attempts = one_of(self.take_all(number, keep), number)
+        return self.twin_of(pk), attempts
+
+    def take_all(self, number, keep):
         message = one_of(self.broker.messages, number)
         if not keep:
             self.broker.messages.remove(message)
-        return self.twin_of(message[0]), message[1]
+        return message
 
     # -- people -------------------------------------------------------------------------------------------------------
 
@@ -150,9 +156,11 @@ class Machine(RuleBasedStateMachine):
         self.schedule(0, None, max_attempts, 0)
 
     @precondition(lambda self: len(self.twins) < MOST_JOBS)
-    @rule(start=delays, length=lengths, max_attempts=st.integers(1, 3), priority=priorities)
-    def schedule(self, start, length, max_attempts, priority):
-        bench = Bench.scheduled(self.alias, self.hand, max_attempts, start, length, priority)
+    @rule(
+        start=delays, length=lengths, max_attempts=st.integers(1, 3), priority=priorities, kind=st.sampled_from(KINDS)
+    )
+    def schedule(self, start, length, max_attempts, priority, kind=effect):
+        bench = Bench.scheduled(self.alias, self.hand, max_attempts, start, length, priority, kind)
         self.twins.append(Twin(bench))
 
     @precondition(lambda self: len(self.twins) < MOST_JOBS and self.stored)
@@ -191,27 +199,28 @@ class Machine(RuleBasedStateMachine):
     # -- dispatchers and the broker -----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.awake)
-    @rule(fault=st.sampled_from([None, *FAULTS]), at=st.integers(0, 2))
-    def tick(self, fault, at):
+    @rule(fault=st.sampled_from([None, *FAULTS]), at=st.integers(0, 2), few=st.sampled_from([0, FEW]))
+    def tick(self, fault, at, few=0):
+        """More jobs than a ``few`` share messages."""
         for twin in self.twins:
             twin.follow("recover")
         due = {twin.bench.pk for twin in self.awake if twin.would("claim").sent}
         self.broker.plan(fault, at)
-        with suppress(Died):
+        with suppress(Died), patch.multiple(dispatcher, FEW=few, MESSAGES=1):
             dispatcher.tick(self.broker.publish, self.alias)
         released = self.broker.released(due)
-        assert set(self.broker.tried) <= due
+        assert set().union(*self.broker.tried) <= due
         for twin in self.twins:
             twin.follow("release" if twin.bench.pk in released else "claim")
 
     @precondition(lambda self: self.awake)
     @rule(commit=st.sampled_from(range(len(COMMITS_OF_A_TICK))))
     def die_in_a_tick(self, commit):
-        """Nothing is sent, and only the commits before are there."""
+        """Only the commits before are there, and what was claimed by one of them is sent."""
         self.broker.plan(None, 0)
         with dying_at_commit(self.alias, commit):
             dispatcher.tick(self.broker.publish, self.alias)
-        assert self.broker.tried == []
+        assert commit or self.broker.tried == []
         for name in COMMITS_OF_A_TICK[:commit]:
             for twin in self.twins:
                 twin.follow(name)
@@ -252,6 +261,18 @@ class Machine(RuleBasedStateMachine):
     def run(self, number, keep, raises):
         twin, attempts = self.take(number, keep)
         twin.run(attempts, raises)
+
+    @precondition(lambda self: self.broker.messages)
+    @rule(number=whom, keep=st.booleans(), raises=whom)
+    def run_all(self, number, keep, raises):
+        """A worker runs the jobs of a message one after another; one of them may raise."""
+        message = self.take_all(number, keep)
+        raising_pk = message[raises][0] if raises < len(message) else None
+        for pk, attempts in message:
+            self.twin_of(pk).follow_run(attempts, raises=pk == raising_pk)
+        with raising(raising_pk):
+            for _ in Batch(self.alias, read(self.alias, message), "message"):
+                pass
 
     @precondition(lambda self: self.broker.messages)
     @rule(number=whom, keep=st.booleans())
@@ -323,7 +344,7 @@ class Machine(RuleBasedStateMachine):
             self.tick(None, 0)
             self.the_rows_are_as_the_model_says()
             while self.broker.messages:
-                self.run(0, keep=False, raises=False)
+                self.run_all(0, keep=False, raises=len(self.twins))
                 self.the_rows_are_as_the_model_says()
         raise AssertionError(f"these did not end: {[twin.model for twin in self.alive]}")
 

@@ -1,4 +1,7 @@
+import threading
+
 import pytest
+from celery import Celery
 
 from tests.processes import Project, alias_of, broker_url
 
@@ -19,6 +22,23 @@ def project(tmp_path, request, transactional_db):
     failed = getattr(request.node, "failed", False)
     for each in made:
         each.__exit__(AssertionError if failed else None)
+
+
+@pytest.fixture
+def listen():
+    """Listen to the events of a broker: gives the list that they are added to."""
+    receivers = []
+
+    def listen(broker):
+        heard = []
+        app = Celery("listener", broker=broker, set_as_current=False)
+        receivers.append(app.events.Receiver(app.connection_for_read(), handlers={"*": heard.append}))
+        threading.Thread(target=receivers[-1].capture, kwargs={"wakeup": False}, daemon=True).start()
+        return heard
+
+    yield listen
+    for each in receivers:
+        each.should_stop = True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,6 @@
 """What a real worker and beat tell of jobs with secrets: in Celery's events, from which Flower lives, and in logs."""
 
-import threading
-
 import pytest
-from celery import Celery
 
 from django_future_celery import schedule_job
 from django_future_celery.models import ScheduledJob
@@ -14,23 +11,6 @@ pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
 MASK = "*" * 20
 SECRET = "hunter2"
 MESSAGE = f"password={SECRET} is wrong at postgres://ada:{SECRET}@db/shop"
-
-
-@pytest.fixture
-def listen():
-    """Listen to the events of a broker: gives the list that they are added to."""
-    receivers = []
-
-    def listen(broker):
-        heard = []
-        app = Celery("listener", broker=broker, set_as_current=False)
-        receivers.append(app.events.Receiver(app.connection_for_read(), handlers={"*": heard.append}))
-        threading.Thread(target=receivers[-1].capture, kwargs={"wakeup": False}, daemon=True).start()
-        return heard
-
-    yield listen
-    for each in receivers:
-        each.should_stop = True
 
 
 def test_secrets_reach_neither_events_nor_logs_and_all_else_does(project, listen):

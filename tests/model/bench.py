@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 from unittest.mock import Mock, patch
 
-from django.db import connections
+from django.db import connections, transaction
 
 from django_future_celery import dispatcher, job_as_parameter, recovery, runner
 from django_future_celery.clock import SECOND, to_datetime, to_micros
@@ -41,6 +41,17 @@ def effect(job):
         raise Boom
 
 
+@job_as_parameter
+def effect_with_hook(job):
+    """As that, and leave something to be done after the commit."""
+    transaction.on_commit(lambda: None, using=job._state.db)
+    effect(job)
+
+
+#: All of them do the same to their rows.
+KINDS = (effect, effect_with_hook)
+
+
 def effects_in(alias):
     """Of each job the attempts whose writes are committed."""
     effects = defaultdict(tuple)
@@ -69,15 +80,25 @@ def dying_at_end():
 @contextmanager
 def dying_at_commit(alias, number):
     """Let this process die before its commit of this number, counted from 0; the database then rolls back."""
+    with raising_at_commit(alias, number, Died), suppress(Died):
+        yield
+
+
+@contextmanager
+def raising_at_commit(alias, number, error, made=False):
+    """Raise at the commit of this number, counted from 0: the database rolls back, or has ``made`` the commit."""
     connection, commits = connections[alias], count()
 
     def commit(commit=connection.commit):
-        if next(commits) == number:
+        fails = next(commits) == number
+        if fails and not made:
             connection.rollback()
-            raise Died
-        commit()
+        else:
+            commit()
+        if fails:
+            raise error
 
-    with patch.object(connection, "commit", commit), suppress(Died):
+    with patch.object(connection, "commit", commit):
         yield
 
 
@@ -90,9 +111,9 @@ class Bench:
         self.messages, self.runs = [], {}
 
     @classmethod
-    def scheduled(cls, alias, hand, max_attempts=1, start=100, length=WEEK, priority=0):
+    def scheduled(cls, alias, hand, max_attempts=1, start=100, length=WEEK, priority=0, kind=effect):
         options = {"max_attempts": max_attempts, "expires": length, "priority": priority, "using": alias}
-        return cls(alias, hand, schedule(to_datetime(hand.now + start * SECOND), effect, **options))
+        return cls(alias, hand, schedule(to_datetime(hand.now + start * SECOND), kind, **options))
 
     def rescheduled(self, start):
         return type(self)(self.alias, self.hand, self.job.reschedule(self.seconds_from_now(start)))
@@ -215,11 +236,15 @@ class Twin:
 
     def follow(self, name, *arguments):
         """Make a move with the model alone."""
-        before, self.model = self.model, self.would(name, *arguments)
-        assert not wrong_between(before, self.model)
-        self.moved |= self.model.row != before.row
+        before = self.model
+        self.become(self.would(name, *arguments))
         self.touched |= name == "renew" and self.model.owned_by(*arguments)
         self.touched |= name == "lack" and before.status == "scheduled" and (before.attempts,) == arguments
+
+    def become(self, model):
+        assert not wrong_between(self.model, model)
+        self.moved |= model.row != self.model.row
+        self.model = model
 
     def would(self, name, *arguments):
         """Give the model as a move would leave it."""
@@ -303,4 +328,6 @@ class Twin:
             return now + 5 * SECOND, now + 300 * SECOND
         if model.pausing:
             return (now + 10 * SECOND * 2 ** (model.attempts - 1),) * 2
-        return self.bench.job.due_at, self.bench.job.due_at
+        # With an attempt behind it a row that is released does not know since when it was due.
+        due_at = self.bench.job.due_at
+        return due_at, max(due_at, now) if model.attempts else due_at

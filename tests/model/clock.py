@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from django_future_celery import backoff, clock
 from django_future_celery.clock import SECOND
+from django_future_celery.querysets import COMPLETE, COMPLETE_AND_START, START
 from django_future_celery.runner import Run
 
 #: Far from the host's clock, so that whoever reads that one is found out.
@@ -34,6 +35,9 @@ def clock_in_hand() -> Iterator[Hand]:
     with ExitStack() as stack:
         for vendor in ("postgresql", "mysql"):
             stack.enter_context(patch.object(clock.DatabaseClock, f"as_{vendor}", tell))
+        # What is composed meanwhile has the hand's time in it.
+        for statement in (START, COMPLETE, COMPLETE_AND_START):
+            stack.enter_context(patch.object(statement, "composed", {}))
         # SQLite has the host's clock.
         stack.enter_context(patch.object(clock, "time", SimpleNamespace(time_ns=lambda: hand.now * 1000)))
         stack.enter_context(patch.object(Run, "now", lambda run: hand.now))

@@ -5,7 +5,7 @@ so whatever holds here holds with any leases and any clocks. A dispatcher that d
 is a message that is lost at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -127,9 +127,8 @@ def move(possible: Callable[[Job], Iterable[tuple[Any, ...]]], helps: bool = Fal
     return register
 
 
-def once(*conditions: bool) -> Iterator[tuple[Any, ...]]:
-    if all(conditions):
-        yield ()
+def once(*conditions: bool) -> list[tuple[Any, ...]]:
+    return [()] if all(conditions) else []
 
 
 def runs_in(*phases: str) -> Callable[[Job], Iterable[tuple[Any, ...]]]:
@@ -315,6 +314,10 @@ def delete(job: Job, rules: frozenset[str]) -> Job:
 
 
 # -- what must hold ---------------------------------------------------------------------------------------------------
+
+
+def is_over(job: Job) -> bool:
+    return job.status in END
 
 
 def wrong_with(job: Job) -> str | None:

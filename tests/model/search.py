@@ -1,12 +1,22 @@
 """Walk through all states that the model can come to, the nearest first."""
 
 from collections import deque
-from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
-from tests.model.job import END, MOVES, RULES, Job, wrong_between, wrong_with
+from tests.model.job import Move
 
 Step = tuple[str, tuple[Any, ...]]
+State = Any
+
+
+class Model(Protocol):
+    """What a module that is a model has."""
+
+    MOVES: Mapping[str, Move]
+    is_over: Callable[[State], bool]
+    wrong_with: Callable[[State], str | None]
+    wrong_between: Callable[[State, State], str | None]
 
 
 class Found(NamedTuple):
@@ -14,7 +24,7 @@ class Found(NamedTuple):
 
     wrong: str | None
     trace: list[Step]
-    states: Collection[Job]
+    states: Collection[State]
     moves: Collection[str]
 
     def __str__(self) -> str:
@@ -27,61 +37,75 @@ class Found(NamedTuple):
 class Map:
     """The states that were reached, and how."""
 
-    def __init__(self, first: Job) -> None:
-        self.came_from: dict[Job, tuple[Job, Step] | None] = {first: None}
-        self.helped_from: dict[Job, list[Job]] = {}
+    def __init__(self, model: Model, first: State) -> None:
+        self.model = model
+        self.came_from: dict[State, tuple[State, Step] | None] = {first: None}
+        self.helped_from: dict[State, list[State]] = {}
         self.moves: set[str] = set()
 
-    def enter(self, job: Job, step: Step, after: Job) -> bool:
+    def enter(self, state: State, step: Step, after: State) -> bool:
         """Draw in a step; whether it leads to a new state."""
         name, _ = step
         self.moves.add(name)
-        if MOVES[name].helps:
-            self.helped_from.setdefault(after, []).append(job)
+        if self.model.MOVES[name].helps:
+            self.helped_from.setdefault(after, []).append(state)
         is_new = after not in self.came_from
         if is_new:
-            self.came_from[after] = job, step
+            self.came_from[after] = state, step
         return is_new
 
     def found(self, wrong: str | None = None, trace: list[Step] | None = None) -> Found:
         return Found(wrong, trace or [], self.came_from.keys(), self.moves)
 
-    def trace_to(self, job: Job) -> list[Step]:
+    def trace_to(self, state: State) -> list[Step]:
         steps: list[Step] = []
-        while (origin := self.came_from[job]) is not None:
-            job, step = origin
+        while (origin := self.came_from[state]) is not None:
+            state, step = origin
             steps.append(step)
         return steps[::-1]
 
-    def hopeless(self) -> Job | None:
+    def hopeless(self) -> State | None:
         """The nearest state from which no end is reached by what comes by itself."""
-        hopeful = {job for job in self.came_from if job.status in END}
+        hopeful = {state for state in self.came_from if self.model.is_over(state)}
         queue = deque(hopeful)
         while queue:
             new = set(self.helped_from.get(queue.popleft(), ())) - hopeful
             hopeful |= new
             queue += new
-        return next((job for job in self.came_from if job not in hopeful), None)
+        return next((state for state in self.came_from if state not in hopeful), None)
 
 
-def steps_from(job: Job, rules: frozenset[str]) -> Iterator[tuple[Step, Job]]:
-    for move in MOVES.values():
-        for arguments in move.possible(job):
-            after = move.apply(job, rules, *arguments)
-            if after != job:
+def steps_from(model: Model, state: State, rules: frozenset[str]) -> Iterator[tuple[Step, State]]:
+    for move in model.MOVES.values():
+        for arguments in move.possible(state):
+            after = move.apply(state, rules, *arguments)
+            if after != state:
                 yield (move.name, arguments), after
 
 
-def search(max_attempts: int, rules: frozenset[str] = RULES) -> Found:
-    first = Job(max_attempts)
-    reached, queue = Map(first), deque([first])
+def search(model: Model, first: State, rules: frozenset[str]) -> Found:
+    reached, queue = Map(model, first), deque([first])
     while queue:
-        job = queue.popleft()
-        for step, after in steps_from(job, rules):
-            if reached.enter(job, step, after):
+        state = queue.popleft()
+        for step, after in steps_from(model, state, rules):
+            if reached.enter(state, step, after):
                 queue.append(after)
-            if wrong := wrong_between(job, after) or wrong_with(after):
-                return reached.found(wrong, [*reached.trace_to(job), step])
+            if wrong := model.wrong_between(state, after) or model.wrong_with(after):
+                return reached.found(wrong, [*reached.trace_to(state), step])
     if stuck := reached.hopeless():
         return reached.found("it can never end", reached.trace_to(stuck))
     return reached.found()
+
+
+def ways(
+    model: Model, first: State, rules: frozenset[str], kind: Callable[[State, Step, State], Any]
+) -> list[list[Step]]:
+    """Give the shortest way to a step of each kind."""
+    reached, queue, found = Map(model, first), deque([first]), {}
+    while queue:
+        state = queue.popleft()
+        for step, after in steps_from(model, state, rules):
+            if reached.enter(state, step, after):
+                queue.append(after)
+            found.setdefault(kind(state, step, after), (state, step))
+    return [[*reached.trace_to(state), step] for state, step in found.values()]
