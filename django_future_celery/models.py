@@ -128,9 +128,8 @@ class ScheduledJob(models.Model):
                 where=Q(execution_start__isnull=False, execution_end__isnull=True),
             ),
             # The ended rows by age, of each status for itself: a kept status is not read to find those of another.
-            PartialIndex(name="future_ended", fields=["status", "execution_end"], where=Q(wake_at__isnull=True)),
-            # The same by number, as the admin lists them.
-            PartialIndex(name="future_listed", fields=["status", "id"], where=Q(wake_at__isnull=True)),
+            # The id comes last: MariaDB would use an index on (status, id) to update a row by its id, and lock itself.
+            PartialIndex(name="future_ended", fields=["status", "execution_end", "id"], where=Q(wake_at__isnull=True)),
             PartialIndex(
                 name="future_object",
                 fields=["content_type", "object_id"],

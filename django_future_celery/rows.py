@@ -28,6 +28,7 @@ from django_future_celery.durations import end_of, start_of
 from django_future_celery.exceptions import ArgumentsTooLarge, CallableNotFound, InvalidArguments, InvalidOption
 from django_future_celery.models import ScheduledJob
 from django_future_celery.options import chosen, whole
+from django_future_celery.watching import trace_context
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 LONGEST_QUEUE = 100
@@ -153,7 +154,7 @@ def check_types(args: Any, kwargs: Any) -> None:
 
 @cache
 def defaults() -> Any:
-    """The values of a new row, all of them constants, in the order of its columns."""
+    """The values of a new row where a call says nothing, in the order of its columns."""
     return tuple(field.get_default() for field in ScheduledJob._meta.concrete_fields)
 
 
@@ -161,7 +162,7 @@ def new_row(database: str, columns: Mapping[str, Any]) -> ScheduledJob:
     """Make an instance. By position, and then the few that differ: with 30 columns, keywords take twice the time."""
     job = ScheduledJob(*defaults())
     job._state.db = database
-    vars(job).update(columns)
+    vars(job).update(columns, trace_context=trace_context())
     return job
 
 

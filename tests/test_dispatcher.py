@@ -180,7 +180,7 @@ class TestTick:
         due_job(alias, error="long " * 100)
         [sent] = ticked(alias)
 
-        assert sent.get_deferred_fields() == {"error", "failures", "return_value"}
+        assert sent.get_deferred_fields() == {"error", "return_value"}
 
     def test_tells_what_it_did(self, alias, rows):
         due_job(alias)

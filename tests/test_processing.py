@@ -97,7 +97,7 @@ def test_a_page_is_read_without_errors_and_results(alias):
         [due] = next(jobs.pages())
 
     assert due.get_deferred_fields() == {"error", "return_value"}
-    assert all("kwargs" not in query["sql"] for query in queries)
+    assert all("return_value" not in query["sql"] for query in queries)
 
 
 def test_jobs_that_schedule_others_come_to_an_end(alias, rows):

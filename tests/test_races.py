@@ -120,7 +120,7 @@ def test_in_the_throng_each_job_has_one_end_and_what_complete_ones_wrote_is_ther
         chance = random.Random(seed)
         for _ in range(60):
             messages = []
-            tick(messages.append, alias)
+            tick(messages.extend, alias)
             stale = ((pk, attempts) for pk in chance.sample(jobs, 3) for attempts in (0, 1))
             for pk, attempts in [*((job.pk, job.attempts) for job in messages[:5]), *stale]:
                 run_job(pk, attempts, using=alias)

@@ -51,13 +51,15 @@ class Samples:
         """The jobs that ended so, from ``since`` on, or the latest of them."""
         when = {"execution_end__isnull": False} if since is None else {"execution_end__gte": since}
         rows: dict[str, Any] = {"status": status, "wake_at": None, **when}
-        latest = self.every.filter(**rows).order_by("-execution_end").values_list("execution_end", flat=True)
+        latest = self.every.filter(**rows).order_by("-execution_end", "-pk").values_list("execution_end", "pk")
         cut, jobs = self.after(latest, self.most), self.jobs.filter(**rows)
         if cut is None:
             return Sample(jobs)
-        # One statement may have ended more rows than a sample has, all at the same instant.
-        later = "gt" if latest.first() > cut else "gte"
-        return Sample(jobs.filter(**{f"execution_end__{later}": cut}), cut)
+        end, pk = cut
+        if latest[0][0] > end:
+            return Sample(jobs.filter(execution_end__gt=end), end)
+        # One statement has ended more rows than a sample has, all at the same instant.
+        return Sample(jobs.filter(execution_end=end, pk__gt=pk), end)
 
     def waiting(self, start: int, end: int) -> Sample:
         """The jobs that wait to be looked at in ``start <= wake_at < end``, or the first of them."""

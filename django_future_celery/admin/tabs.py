@@ -34,6 +34,10 @@ def newest(rows: Rows, limit: int) -> list[int]:
     return list(rows.order_by("-pk").values_list("pk", flat=True)[:limit])
 
 
+def latest(rows: Rows, limit: int) -> list[int]:
+    return list(rows.order_by("-execution_end", "-pk").values_list("pk", flat=True)[:limit])
+
+
 def few(rows: Rows, limit: int) -> list[int]:
     """The rows of a small index: sorted here, as a database that is asked to sort may choose a larger index."""
     return sorted(rows.order_by().values_list("pk", flat=True)[:limit], reverse=True)
@@ -61,7 +65,9 @@ def ended(status: Status) -> Tab:
     def rows_of(rows: Rows, now: int) -> Rows:
         return rows.ended_as(status)
 
-    return Tab(status.value, status.label, rows_of, lambda rows, now, limit: newest(rows.ended_as(status), limit))
+    return Tab(
+        status.value, status.label, rows_of, lambda rows, now, limit: latest(rows.ended_as(status), limit), False
+    )
 
 
 TABS = {
