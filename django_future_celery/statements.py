@@ -59,8 +59,12 @@ def binding(param: Any) -> Binding:
 
 
 def update_sql(rows: QuerySet[Any], changes: Mapping[str, Any]) -> SQL:
-    """Give what ``rows.update(**changes)`` would run."""
+    """Give what ``rows.update(**changes)`` would run, for rows that are named by their id."""
     query = rows.query.chain(UpdateQuery)
     query.add_update_values(dict(changes))  # type: ignore[attr-defined]
     sql, params = query.get_compiler(rows.db).as_sql()
+    if connections[rows.db].vendor == "mysql":
+        # Where few rows have a status it may choose the index on that, and lock that first and then the row: a deadlock
+        # with whoever has the row, and wants to write its index.
+        sql = sql.replace(" SET ", " FORCE INDEX (PRIMARY) SET ", 1)
     return sql, params

@@ -107,14 +107,20 @@ def test_an_unknown_tab_is_the_one_of_all(lists, alias):
 
 def test_numbers_are_counted_up_to_a_cap_and_older_jobs_are_a_link_away(lists, alias, small_windows):
     jobs = [job_in(Status.COMPLETE, alias).pk for _ in range(7)][::-1]
-    shown = lists.list(state="complete")
+    shown = lists.list()
     assert [job.pk for job in shown.result_list] == jobs[:5]
     assert shown.count_text == "5+"
     assert {tab["name"]: tab["count"] for tab in shown.tabs}["complete"] == "5+"
-    assert shown.older_link == f"?before={jobs[4]}&state=complete"
-    rest = lists.list(state="complete", before=str(jobs[4]))
+    assert shown.older_link == f"?before={jobs[4]}"
+    rest = lists.list(before=str(jobs[4]))
     assert [job.pk for job in rest.result_list] == jobs[5:]
-    assert (rest.count_text, rest.older_link, rest.newest_link) == ("2", "", "?state=complete")
+    assert (rest.count_text, rest.older_link, rest.newest_link) == ("2", "", "?")
+
+
+def test_jobs_that_have_ended_are_listed_by_their_end_the_latest_first(lists, alias, rows):
+    first, second = (job_in(Status.COMPLETE, alias) for _ in range(2))
+    rows.filter(pk=first.pk).update(execution_end=second.execution_end + MINUTE)
+    assert [job.pk for job in lists.list(state="complete").result_list] == [first.pk, second.pk]
 
 
 @pytest.mark.parametrize("before", ["", "x", "-1", "9" * 30, "²"])

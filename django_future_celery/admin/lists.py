@@ -17,6 +17,7 @@ from django_future_celery.admin.targets import note_targets
 from django_future_celery.admin.windows import MOST_FOUND, MOST_SEARCHED, Found, find
 from django_future_celery.clock import to_micros
 from django_future_celery.models import ScheduledJob
+from django_future_celery.states import END_STATES
 
 #: Columns that may hold many kilobytes, which no list shows.
 LONG_COLUMNS = ("args_text", "kwargs_text", "return_value", "error", "failures")
@@ -42,7 +43,7 @@ class JobList(ChangeList):
     def tab(self) -> Tab:
         asked = TABS.get(self.params.get(STATE, ""), TABS["all"])
         # Only a waiting job is late, or about to expire.
-        return TABS["scheduled"] if self.params.get(TIMING) and asked.by_id else asked
+        return TABS["scheduled"] if self.params.get(TIMING) and asked.name in ("all", *END_STATES) else asked
 
     @property
     def read(self) -> Read:
