@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db(databases=list(django_settings.DATABASES), tr
 
 SIZE = int(os.environ.get("TEST_PLAN_ROWS", "20000"))
 SAMPLE = 100
-#: What one statement may read: rows, or on SQLite steps, of which each hour takes a few for each row of a sample. A scan
-#: of the table, or of what is due, is far more.
+#: What one statement may read: rows, or on SQLite steps, of which each hour takes a few for each row of a sample.
+#: A scan of the table, or of what is due, is far more.
 MOST = {"mysql": 1_000, "postgresql": 1_000, "sqlite": 100_000}
 
 
