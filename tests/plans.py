@@ -15,8 +15,6 @@ from django_future_celery.models import ScheduledJob
 
 TABLE = ScheduledJob._meta.db_table
 HOUR = 3600 * SECOND
-#: So many jobs have ended at the same instant.
-TOGETHER = 50
 
 COLUMNS = {
     "callable_name": "'tests.shop.jobs.note'",
@@ -51,7 +49,7 @@ def insert(alias, count, **columns):
         )
 
 
-def fill(alias, size, *, sent=20, running=20, analyzed=True):
+def fill(alias, size, *, sent=20, running=20, ends=1, analyzed=True):
     """Fill the table with some ``size`` rows, the future ones first, then finished, then due; a few are sent, or run.
 
     Hardly any of the due rows has a high priority, and one priority is that of finished rows alone. Of those that are
@@ -65,9 +63,9 @@ def fill(alias, size, *, sent=20, running=20, analyzed=True):
     out = due | {"dispatched_at": past, "priority": "0", "wake_at": lease(now, sent)}
     runs = due | {"status": "'running'", "execution_start": past, "priority": "0", "wake_at": lease(now, running)}
     insert(alias, size * 2 // 10, **future, priority="(n %% 3 - 1) * 10")
-    for ago in range(size * 6 // 10 // TOGETHER):
+    for ago in range(ends):
         end = to_datetime(now - HOUR - ago * SECOND)
-        insert(alias, TOGETHER, **ended | {"execution_end": end}, priority="(n %% 2) * 90")
+        insert(alias, size * 6 // 10 // ends, **ended | {"execution_end": end}, priority="(n %% 2) * 90")
     insert(alias, 5, **due | {"time_slot_end": past}, priority="10")
     insert(alias, size * 2 // 10, **due, priority="-10")
     insert(alias, sent, **out)

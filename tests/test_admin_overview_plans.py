@@ -29,7 +29,7 @@ MOST = {"mysql": 1_000, "postgresql": 1_000, "sqlite": 100_000}
 @pytest.mark.parametrize("filters", [{}, {"callable_name": "nowhere"}], ids=["all", "none"])
 def test_the_overview_reads_its_samples_and_no_more(alias, rows, now, vendor, filters):
     moment = to_datetime(now)
-    fill(alias, SIZE, analyzed=False)
+    fill(alias, SIZE, ends=SIZE // 100, analyzed=False)
     failed = {"status": "'failed'", "error": "'KeyError: 1'", "execution_start": moment, "created_at": moment}
     for minutes in range(100):
         end = moment - timedelta(minutes=minutes)

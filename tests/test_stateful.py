@@ -202,16 +202,18 @@ class Machine(RuleBasedStateMachine):
     @rule(fault=st.sampled_from([None, *FAULTS]), at=st.integers(0, 2), few=st.sampled_from([0, FEW]))
     def tick(self, fault, at, few=0):
         """More jobs than a ``few`` share messages."""
-        for twin in self.twins:
-            twin.follow("recover")
         due = {twin.bench.pk for twin in self.awake if twin.would("claim").sent}
         self.broker.plan(fault, at)
+        died = True
         with suppress(Died), patch.multiple(dispatcher, FEW=few, MESSAGES=1):
             dispatcher.tick(self.broker.publish, self.alias)
+            died = False
         released = self.broker.released(due)
         assert set().union(*self.broker.tried) <= due
         for twin in self.twins:
             twin.follow("release" if twin.bench.pk in released else "claim")
+        for twin in [] if died else self.twins:
+            twin.follow("recover")
 
     @precondition(lambda self: self.awake)
     @rule(commit=st.sampled_from(range(len(COMMITS_OF_A_TICK))))
