@@ -48,7 +48,9 @@ def reads_little(alias, vendor):
 
 
 @pytest.mark.parametrize("analyzed", [True, False], ids=["analyzed", "unknown"])
-def test_a_tick_reads_what_it_takes(alias, rows, reads_little, analyzed):
+def test_a_tick_reads_what_it_takes(alias, vendor, rows, reads_little, analyzed):
+    if vendor == "mysql" and not analyzed:
+        pytest.skip("InnoDB counts by itself, some time after the rows were written")
     fill(alias, SIZE, analyzed=analyzed)
     moved = rows.filter(priority=10, status=Status.SCHEDULED).order_by("wake_at").first()
     rows.filter(pk=moved.pk).update(time_slot_start=timezone.now() + timedelta(hours=1))
