@@ -136,7 +136,7 @@ def test_the_end_of_a_worker_that_never_was_ready_is_no_trouble():
 
 def test_a_beat_is_seen_when_it_has_ticked_until_it_ends(tmp_path):
     app = Celery("presence", broker="memory://", set_as_current=False)
-    beat = DatabaseScheduler(app=app, schedule_filename=str(tmp_path / "schedule"), lazy=True)
+    beat = DatabaseScheduler(app=app, schedule_filename=str(tmp_path / "schedule"))
     assert seen("default") == []
 
     beat.tick()
@@ -148,7 +148,7 @@ def test_a_beat_is_seen_when_it_has_ticked_until_it_ends(tmp_path):
 
 def test_a_beat_is_not_seen_where_it_could_not_tick(tmp_path, monkeypatch):
     app = Celery("presence", broker="memory://", set_as_current=False)
-    beat = DatabaseScheduler(app=app, schedule_filename=str(tmp_path / "schedule"), lazy=True)
+    beat = DatabaseScheduler(app=app, schedule_filename=str(tmp_path / "schedule"))
     monkeypatch.setattr("django_future_celery.schedulers.tick_all", lambda *args: {})
     beat.tick()
     beat.close()

@@ -156,6 +156,7 @@ def test_that_warning_says_when_pickles_are_read_as_well(settings, pickles):
     assert ("FUTURE_CELERY_PICKLE" in message.hint) is pickles
 
 
+@pytest.mark.django_db(databases="__all__")
 def test_the_checks_are_registered_and_that_of_a_deployment_for_deployments_only(capsys, settings):
     settings.USE_TZ = False
     call_command("check")
