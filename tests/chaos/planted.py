@@ -132,8 +132,8 @@ BUGS = [
     Bug(
         "a start whose commit was not answered is not taken on",
         "batch.py",
-        "elif self.tried is not None:",
-        "elif False:",
+        "if following is None and self.tried is not None:",
+        "if False:",
         "unanswered",
     ),
     Bug("in the storm: lost runs are not looked for", "dispatcher.py", "= recover(using, now)", "= Recovered()"),
