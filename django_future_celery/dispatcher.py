@@ -51,8 +51,10 @@ class Claim:
     ready: list[ScheduledJob] = field(default_factory=list)
     over: list[ScheduledJob] = field(default_factory=list)
     early: list[ScheduledJob] = field(default_factory=list)
-    #: Due rows were left behind: the batch was full, or the window.
+    #: Due rows were left behind.
     more: bool = False
+    #: They were left behind because the window is full.
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Tick:
     over: int
     recovered: Recovered
     more: bool
+    full: bool
     broken: bool
 
     def __str__(self) -> str:
@@ -109,7 +112,7 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     # Where jobs are due at each tick there would be no better time; a backlog goes first.
     if not claim.more and (again := prune_in_tick(using, now)) is not None:
         wake = min(wake or again, again)
-    return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, broken)
+    return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, claim.full, broken)
 
 
 def stop_runs(terminate: Terminate, using: str) -> None:
@@ -157,12 +160,14 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     rows = objects.woken(now).to_run()
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
     jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
-    room = max(0, min(room, settings.CLAIM_SIZE - len(jobs)))
+    size = settings.CLAIM_SIZE - len(jobs)
+    narrow = room <= size
+    room = max(0, min(room, size))
     for priority in objects.priorities():
         fresh = rows.not_running().filter(dispatched_at=None).level(priority).locked().first_rows(room)
         jobs, room = jobs + fresh, room - len(fresh)
         if room == 0:
-            claim.more = True
+            claim.more, claim.full = True, narrow
             break
     return jobs
 

@@ -34,7 +34,10 @@ from django_future_celery.text import one_line
 
 logger = logging.getLogger(__name__)
 
-#: Pause while the window is full: until workers have started some of the jobs that were sent.
+#: More jobs than workers start in a second. A window that is full gets the time that they take for it, so that it is
+#: filled up by a claim of many jobs, who share messages, and not again and again by the few that were just started.
+MOST_STARTED_A_SECOND = 5000
+#: The longest such pause: what is urgent waits for a place.
 WINDOW_FULL_SECONDS = 0.2
 #: A connection that was idle for longer may be dead, and that would show only when a task is lost on it.
 IDLE_SECONDS = 10.0
@@ -147,8 +150,10 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
             return settings.TICK_SECONDS
         if tick.sent or tick.over:
             logger.info("Scheduled jobs in %s: %s", using, tick)
+        if tick.full:
+            return min(settings.WINDOW / MOST_STARTED_A_SECOND, WINDOW_FULL_SECONDS)
         if tick.more:
-            return 0.0 if tick.sent or tick.over else WINDOW_FULL_SECONDS
+            return 0.0
         wake = settings.TICK_SECONDS if tick.wake is None else (tick.wake - tick.now) / SECOND
         return min(settings.TICK_SECONDS, wake)
 

@@ -419,6 +419,7 @@ class TestTheWindow:
         assert pks(sent) == pks(jobs[:3])
         assert [end.sent for end in ends] == [2, 1, 0, 0]
         assert all(end.more for end in ends)
+        assert [end.full for end in ends] == [False, True, True, True]
         assert rows.sent().count() == 3
 
     def test_has_room_again_for_each_job_that_was_started(self, alias, rows):

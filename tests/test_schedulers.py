@@ -264,12 +264,25 @@ def test_what_another_has_sent_is_not_sent_again_by_a_beat_whose_own_file_is_old
 
 def test_the_next_tick_is_not_before_the_database_says_that_the_job_is_due(beat, monkeypatch):
     """Else it would find nothing, and the one after it would be late."""
-    nothing = {"sent": 0, "over": 0, "recovered": Recovered(), "more": False, "broken": False}
-    [using] = databases()
-    done = Tick(now=5 * SECOND, stopwatch=100.0, wake=7 * SECOND, **nothing)
-    monkeypatch.setattr("django_future_celery.schedulers.tick_all", lambda *args: {using: done})
+    assert next_tick_after(beat, monkeypatch, wake=7 * SECOND) == 102.0
 
-    assert beat._tick_jobs() == 102.0
+
+def next_tick_after(beat, monkeypatch, **columns):
+    """Give when a beat ticks again after a tick at 5 s, which was 100 s by its stopwatch."""
+    nothing = {"wake": None, "sent": 0, "over": 0, "recovered": Recovered(), "more": False, "full": False}
+    [using] = databases()
+    done = Tick(**nothing | {"now": 5 * SECOND, "stopwatch": 100.0, "broken": False} | columns)
+    monkeypatch.setattr("django_future_celery.schedulers.tick_all", lambda *args: {using: done})
+    return beat._tick_jobs()
+
+
+@pytest.mark.parametrize(("window", "pause"), [(1000, 0.2), (100, 0.02), (50_000, 0.2)])
+def test_a_full_window_has_time_to_empty_before_it_is_filled_up(beat, monkeypatch, settings, window, pause):
+    settings.FUTURE_CELERY_WINDOW = window
+    left = {"more": True, "sent": 3}
+
+    assert next_tick_after(beat, monkeypatch, **left, full=True) == 100 + pause
+    assert next_tick_after(beat, monkeypatch, **left) == 100
 
 
 def test_a_nudge_lets_beat_look_at_once(beat, settings):
