@@ -17,7 +17,7 @@ import psycopg
 import redis
 
 from benchmarks import cpu
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import PREPARED, Peer
 from benchmarks.processes import Broken, Processes, tail
 
 ROOT = Path(__file__).parent.parent
@@ -96,10 +96,10 @@ class Stage:
         settings: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> dict[str, str]:
-        """What ``benchmarks.project.place`` reads."""
+        """What ``benchmarks.project.place`` reads; on PostgreSQL ``options`` are those for speed, unless given."""
         place = {
             "database": url or self.postgresql,
-            "options": dict(options or {}),
+            "options": dict(PREPARED if options is None and url is None else options or {}),
             "redis": self.redis_url,
             "apps": list(apps),
             "settings": dict(settings or {}),
@@ -112,7 +112,7 @@ class Stage:
         }
 
     def processes(self, peer: Peer, folder: str = "", **settings: Any) -> Processes:
-        environment = self.environment(apps=peer.apps, settings={**peer.settings, **settings})
+        environment = self.environment(apps=peer.apps, settings={**peer.settings, **settings}, options=peer.options)
         logs = self.folder / folder
         logs.mkdir(exist_ok=True)
         return Processes(self.python, environment, logs)

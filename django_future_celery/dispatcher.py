@@ -36,6 +36,8 @@ MOST_REFUSED = 10
 FEW = 16
 #: More share so many messages of a claim, if that many jobs may share one.
 MESSAGES = 8
+#: Fewer do if due jobs were left behind: others will keep the other workers busy.
+MESSAGES_OF_BACKLOG = 4
 
 #: Sends one message for its jobs, or raises BrokerAway, BrokerLost, or what is wrong with this message alone.
 Publish = Callable[[Sequence[ScheduledJob]], None]
@@ -53,7 +55,7 @@ class Claim:
     early: list[ScheduledJob] = field(default_factory=list)
     #: Due rows were left behind.
     more: bool = False
-    #: They were left behind because the window is full.
+    #: Due rows were left behind, and the window has no room for another batch.
     full: bool = False
 
 
@@ -103,7 +105,7 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     """Hand over what is due in the database ``using``, one batch at most; what is less urgent comes after that."""
     now, stopwatch = database_now(using), time.monotonic()
     claim = take_due(using, now)
-    sent, broken = send(claim.ready, publish, using)
+    sent, broken = send(claim.ready, publish, using, claim.more)
     sticky.ensure(using, now)
     recovered = recover(using, now)
     if terminate is not None:
@@ -161,7 +163,7 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
     jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
     size = settings.CLAIM_SIZE - len(jobs)
-    narrow = room <= size
+    narrow = room < size + settings.CLAIM_SIZE
     room = max(0, min(room, size))
     for priority in objects.priorities():
         fresh = rows.not_running().filter(dispatched_at=None).level(priority).locked().first_rows(room)
@@ -172,15 +174,18 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     return jobs
 
 
-def messages(jobs: Sequence[ScheduledJob]) -> list[list[ScheduledJob]]:
+def messages(jobs: Sequence[ScheduledJob], more: bool = False) -> list[list[ScheduledJob]]:
     """Divide a claim into messages: one for each job while few are due, else a few for many jobs each.
 
     Only jobs of the same queue and priority share one. A job with a time limit of its own has one to itself, since a
     limit is of a message.
+
+    Args:
+        more: whether due jobs were left behind.
     """
     if len(jobs) <= FEW:
         return [[job] for job in jobs]
-    size = min(settings.BATCH_SIZE, -(-len(jobs) // MESSAGES))
+    size = min(settings.BATCH_SIZE, -(-len(jobs) // (MESSAGES_OF_BACKLOG if more else MESSAGES)))
     groups: dict[Any, list[ScheduledJob]] = {}
     for job in jobs:
         alone = job.pk if job.soft_time_limit or job.time_limit else None
@@ -188,7 +193,7 @@ def messages(jobs: Sequence[ScheduledJob]) -> list[list[ScheduledJob]]:
     return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
 
 
-def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[int, bool]:
+def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str, more: bool = False) -> tuple[int, bool]:
     """Send the messages; give the number of jobs that were sent, and whether the broker stopped the round.
 
     The jobs of a message that raised keep their lease, for it may have been sent all the same; those that were not
@@ -196,7 +201,7 @@ def send(jobs: Sequence[ScheduledJob], publish: Publish, using: str) -> tuple[in
     does not stop the others, unless it goes on and on.
     """
     sent = refused = 0
-    untried = deque(messages(jobs))
+    untried = deque(messages(jobs, more))
     while untried:
         message = untried.popleft()
         try:

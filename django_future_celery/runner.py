@@ -50,7 +50,14 @@ from django_future_celery.redaction import get_logger, in_short
 from django_future_celery.signals import job_completed
 from django_future_celery.states import Status
 from django_future_celery.text import describe_error, describe_value
-from django_future_celery.transactions import leave_clean, may_start_another, open_blocks, transaction_around, unbroken
+from django_future_celery.transactions import (
+    has_begun,
+    leave_clean,
+    may_start_another,
+    open_blocks,
+    transaction_around,
+    unbroken,
+)
 
 logger = get_logger(__name__)
 
@@ -185,7 +192,12 @@ def perform(run: Run, following: Following = nobody) -> Run | None:
     with transaction_around(using, atomic):
         with unbroken(using, atomic):
             value = call(run.job, function)
-        return complete(run, value, following)
+        # What waits for the hooks of a commit or for receivers of the signal would count as running all the while.
+        following = following if may_start_another(using) and not job_completed.receivers else nobody
+        if has_begun(using):
+            return complete(run, value, following)
+    # There is nothing that must be committed together with the record.
+    return complete(run, value, following)
 
 
 def find_code(job: ScheduledJob) -> Callable[..., Any]:
@@ -229,10 +241,8 @@ def complete(run: Run, value: Any, following: Following = nobody) -> Run | None:
         ClaimLost: the row is no longer this run's, so what the callable wrote must be rolled back.
     """
     text = None if value is None else describe_value(value, settings.MAX_RESULT_SIZE)
-    now, using = run.now(), run.job._state.db or ""
-    # What waits for the hooks of a commit or for receivers of the signal would count as running all the while.
-    free = may_start_another(using) and not job_completed.receivers
-    job, started = following(now) if free else None, False
+    now = run.now()
+    job, started = following(now), False
     if job is None:
         done = run.rows.complete(run.job, text, to_datetime(now))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Expression, QuerySet
 from django.db.models.sql import UpdateQuery
 
@@ -38,13 +38,29 @@ class Statement:
         """Run it in the database of ``rows``, with its values; give the cursor."""
         key = (rows.db, *variant)
         if key not in self.composed:
-            sql, params = self.compose(rows, *variant)
+            # Django composes a lock inside a transaction only; here the statement itself is one.
+            with transaction.atomic(using=rows.db, savepoint=False):
+                sql, params = self.compose(rows, *variant)
             self.composed[key] = sql, [binding(each) for each in params]
         sql, bindings = self.composed[key]
         connection = connections[rows.db]
-        cursor = connection.cursor()
+        cursor = cursor_of(connection)
         cursor.execute(sql, [bind(values, connection.ops) for bind in bindings])
         return cursor
+
+
+def cursor_of(connection: Any) -> Any:
+    """Give a cursor; where the project lets psycopg prepare statements, one that does.
+
+    Those of Django bind parameters themselves, unless the option ``server_side_binding`` is on for all its queries, and
+    then nothing is left to prepare. PostgreSQL takes longer to plan these statements than to run them.
+    """
+    cursor = connection.cursor()
+    if getattr(connection.connection, "prepare_threshold", None) is None:
+        return cursor
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    return connection._prepare_cursor(ServerBindingCursor(connection.connection))
 
 
 def binding(param: Any) -> Binding:

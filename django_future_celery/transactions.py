@@ -45,6 +45,18 @@ def may_start_another(using: str) -> bool:
     return connection.in_atomic_block and not connection.run_on_commit and reads_committed(connection)
 
 
+def has_begun(using: str) -> bool:
+    """Whether something of a job's transaction is to be committed, as far as that can be told.
+
+    On PostgreSQL a transaction begins with its first query, so that one without queries costs no way to the server.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql" or connection.connection is None:
+        return True
+    idle: bool = connection.connection.info.transaction_status == 0
+    return not idle or bool(connection.run_on_commit) or connection.needs_rollback
+
+
 def reads_committed(connection: Any) -> bool:
     if connection.vendor == "sqlite":
         return True  # It has one writer at a time.

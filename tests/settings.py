@@ -1,8 +1,8 @@
 """One run tests every database that answers: each has its alias, and tests take it from the ``alias`` fixture.
 
 ``TEST_DEFAULT`` (sqlite, postgresql, mariadb) chooses the default database, ``TEST_USE_TZ=0`` turns zones off,
-``TEST_SERVER_SIDE_BINDING=1`` has PostgreSQL bind the parameters, each with its type. No commit waits for the disk:
-processes and connections die in the tests, but not the machine and not these servers.
+``TEST_SERVER_SIDE_BINDING=1`` has PostgreSQL bind the parameters, each with its type, and prepare the statements. No
+commit waits for the disk: processes and connections die in the tests, but not the machine and not these servers.
 """
 
 import os
@@ -33,8 +33,10 @@ for _name, _config in _databases.items():
     if _name != "sqlite":
         _config["TEST"] = {"NAME": f"test_future_celery_{os.getpid()}"}
     if _name == "postgresql":
+        _server_side = os.environ.get("TEST_SERVER_SIDE_BINDING") == "1"
         _config["OPTIONS"] = {
-            "server_side_binding": os.environ.get("TEST_SERVER_SIDE_BINDING") == "1",
+            "server_side_binding": _server_side,
+            "prepare_threshold": 1 if _server_side else None,
             "options": "-c synchronous_commit=off",
         }
     if _name == "mariadb":

@@ -419,8 +419,16 @@ class TestTheWindow:
         assert pks(sent) == pks(jobs[:3])
         assert [end.sent for end in ends] == [2, 1, 0, 0]
         assert all(end.more for end in ends)
-        assert [end.full for end in ends] == [False, True, True, True]
+        assert all(end.full for end in ends)
         assert rows.sent().count() == 3
+
+    def test_is_not_full_while_it_has_room_for_another_batch(self, alias, settings):
+        settings.FUTURE_CELERY_WINDOW = 4
+        for _ in range(7):
+            due_job(alias)
+        ends = [tick([].extend, alias) for _ in range(3)]
+
+        assert [(end.sent, end.full) for end in ends] == [(2, False), (2, True), (0, True)]
 
     def test_has_room_again_for_each_job_that_was_started(self, alias, rows):
         jobs = [due_job(alias, priority=-each) for each in range(5)]
