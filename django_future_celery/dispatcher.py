@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
 
 from django_future_celery import sticky
-from django_future_celery.clock import database_now, to_datetime
+from django_future_celery.clock import SECOND, database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
@@ -67,7 +67,7 @@ class Tick:
     now: int
     #: This process's stopwatch just after that, in seconds.
     stopwatch: float
-    #: When the next row after that wants to be looked at; not asked for where due rows were left behind.
+    #: When the next row after that may want to be looked at; not asked for where due rows were left behind.
     wake: int | None
     sent: int
     over: int
@@ -110,10 +110,14 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     recovered = recover(using, now)
     if terminate is not None:
         stop_runs(terminate, using)
-    wake = None if claim.more or broken else ScheduledJob.objects.using(using).next_wake(after=now)
-    # Where jobs are due at each tick there would be no better time; a backlog goes first.
-    if not claim.more and (again := prune_in_tick(using, now)) is not None:
-        wake = min(wake or again, again)
+    wakes = [] if claim.more or broken else [ScheduledJob.objects.using(using).next_wake(after=now)]
+    if sent > FEW:
+        # By then workers have given back what they could not start in time.
+        wakes.append(now + int(settings.BATCH_SECONDS * SECOND))
+    if not claim.more:
+        # Where jobs are due at each tick there would be no better time; a backlog goes first.
+        wakes.append(prune_in_tick(using, now))
+    wake = min((each for each in wakes if each is not None), default=None)
     return Tick(now, stopwatch, wake, sent, len(claim.over), recovered, claim.more, claim.full, broken)
 
 

@@ -60,7 +60,7 @@ def cursor_of(connection: Any) -> Any:
         return cursor
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    return connection._prepare_cursor(ServerBindingCursor(connection.connection))
+    return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]
 
 
 def binding(param: Any) -> Binding:

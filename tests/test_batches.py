@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_future_celery import heartbeat, job_as_parameter, non_atomic_job
 from django_future_celery.batch import Batch, read
 from django_future_celery.clock import database_now
-from django_future_celery.dispatcher import FEW, MESSAGES, messages, take_due, tick
+from django_future_celery.dispatcher import FEW, MESSAGES, MESSAGES_OF_BACKLOG, messages, take_due, tick
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet
 from tests.factories import MINUTE, due_job, row_of
@@ -63,6 +63,11 @@ def leave_a_hook(job):
     transaction.on_commit(lambda: seen.append(statuses(alias)), using=alias)
 
 
+@job_as_parameter
+def roll_back(job):
+    transaction.set_rollback(True, using=job._state.db)
+
+
 @non_atomic_job
 @job_as_parameter
 def without_transaction(job):
@@ -97,6 +102,11 @@ class TestMessages:
 
         assert [len(message) for message in shared] == [400 // MESSAGES] * MESSAGES
         assert [job.pk for message in shared for job in message] == list(range(400))
+
+    def test_fewer_do_while_due_jobs_are_left_behind(self):
+        assert [len(message) for message in messages(self.jobs(200), more=True)] == [200 // MESSAGES_OF_BACKLOG] * (
+            MESSAGES_OF_BACKLOG
+        )
 
     @pytest.mark.parametrize(("size", "number"), [(1, 400), (10, 40), (100, MESSAGES)])
     def test_no_more_share_one_than_the_setting_says(self, settings, size, number):
@@ -153,6 +163,40 @@ class TestTheCommit:
         differs = {"id", "created_at", "time_slot_start", "time_slot_end", "execution_start", "execution_end"}
         rows = [{name: value for name, value in row_of(job).items() if name not in differs} for job in (alone, chained)]
         assert rows[0] == rows[1]
+
+    @pytest.mark.parametrize("name", [NOTE, "tests.shop.jobs.nothing"])
+    def test_is_a_transaction_by_itself_where_a_job_has_begun_none(self, alias, vendor, name):
+        jobs = jobs_for(alias, name, name, name)
+        inside = []
+
+        def note(execute, sql, params, many, context):
+            if sql.startswith("WITH done"):
+                inside.append(context["connection"].in_atomic_block)
+            return execute(sql, params, many, context)
+
+        with connections[alias].execute_wrapper(note):
+            run(alias, jobs)
+        assert ends(alias, jobs) == ["complete"] * 3
+        assert inside == ([name == NOTE] * 2 if vendor == "postgresql" else [])
+
+    def test_is_no_commit_where_a_job_wants_a_rollback(self, alias):
+        jobs = jobs_for(alias, "roll_back", NOTE)
+        run(alias, jobs)
+
+        assert ends(alias, jobs) == ["failed", "complete"]
+
+    def test_is_prepared_where_the_project_allows_it(self, alias, vendor):
+        if vendor != "postgresql":
+            pytest.skip("PostgreSQL only")
+        jobs = jobs_for(alias, *["tests.shop.jobs.nothing"] * 3)
+        with connections[alias].cursor() as cursor:
+            before, connections[alias].connection.prepare_threshold = connections[alias].connection.prepare_threshold, 1
+            run(alias, jobs)
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'WITH done%%'")
+            connections[alias].connection.prepare_threshold = before
+
+            assert ends(alias, jobs) == ["complete"] * 3
+            assert cursor.fetchone()[0] >= 1
 
     def test_of_a_lost_run_is_rolled_back_and_starts_nothing(self, alias):
         jobs = jobs_for(alias, "lose_this", NOTE)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_future_celery import heartbeat, schedule_job
 from django_future_celery.clock import SECOND, database_now, to_datetime, to_micros
-from django_future_celery.dispatcher import MOST_REFUSED, databases, send, take_due, tick, tick_all
+from django_future_celery.dispatcher import FEW, MOST_REFUSED, databases, send, take_due, tick, tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import recover
@@ -403,6 +403,19 @@ class TestABrokenBroker:
 
         with pytest.raises(KeyboardInterrupt):
             tick(publish, alias)
+
+
+def test_a_tick_that_let_jobs_share_messages_looks_again_when_some_may_be_given_back(alias, settings):
+    settings.FUTURE_CELERY_BATCH_SECONDS = 3
+    for _ in range(FEW):
+        due_job(alias)
+    alone = tick([].extend, alias)
+    for _ in range(FEW + 1):
+        due_job(alias)
+    shared = tick([].extend, alias)
+
+    assert alone.wake > alone.now + 30 * SECOND
+    assert shared.wake == shared.now + 3 * SECOND
 
 
 class TestTheWindow:

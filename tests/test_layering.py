@@ -59,6 +59,7 @@ DEFERRED = {
     ("__init__", "__getattr__"),
     ("models", "reschedule"),
     ("apps", "ready"),
+    ("statements", "cursor_of"),
 }
 
 CELERY_ROOMS = {"publishing", "reporting", "tasks", "schedulers"}

@@ -38,12 +38,12 @@ class Bug:
 
 TAKE_DUE_AND_SEND = """
     claim = take_due(using, now)
-    sent, broken = send(claim.ready, publish, using)
+    sent, broken = send(claim.ready, publish, using, claim.more)
 """
 SEND_INSIDE = """
     with transaction.atomic(using=using):
         claim = take_due(using, now)
-        sent, broken = send(claim.ready, publish, using)
+        sent, broken = send(claim.ready, publish, using, claim.more)
 """
 
 BUGS = [
@@ -57,8 +57,8 @@ BUGS = [
     Bug(
         "complete recorded after the commit",
         "runner.py",
-        "        return complete(run, value, following)",
-        "    return complete(run, value, following)",
+        "if has_begun(using):",
+        "if False:",
         "frozen",
     ),
     Bug("a lost claim is not rolled back", "runner.py", "raise ClaimLost(", "logger.warning(", "frozen"),
