@@ -37,3 +37,10 @@ def vendor(alias):
 def nothing_is_away(monkeypatch):
     """What was away in one test is news in the next."""
     monkeypatch.setattr(outages, "_since", {})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report

@@ -1,18 +1,20 @@
 """The example project as a stranger runs it: in processes of its own, in an empty folder."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 from django.db import connections
 
-from tests.processes import alias_of, broker_url
+from tests.processes import alias_of, broker_url, wait_until
 
 MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
 NOT_INHERITED = {"CELERY_BROKER_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
@@ -117,6 +119,42 @@ def test_a_child_that_dies_is_shown_with_the_end_of_its_log(manage):
     assert not any(map(is_alive, processes_of(result.stdout)))
 
 
+ATTEMPT = 'future_celery_attempts_total{callable="reminders.jobs.deliver",outcome="complete"}'
+
+
+def get(url):
+    return urllib.request.urlopen(url, timeout=TIMEOUT).read().decode()
+
+
+def is_well(url):
+    try:
+        return json.loads(get(f"{url}monitoring/health/"))["ok"]
+    except urllib.error.HTTPError as error:
+        assert error.code == 503
+        return False
+
+
+WITHOUT_PROMETHEUS = """
+import sys
+sys.modules["prometheus_client"] = None
+import django
+django.setup()
+from django.core.management import call_command
+from django.test import Client
+call_command("migrate", verbosity=0)
+client = Client(SERVER_NAME="127.0.0.1")
+print(client.get("/monitoring/metrics/").status_code, "metrics" in client.get("/").text)
+"""
+
+
+def test_without_the_client_of_prometheus_nothing_leads_to_metrics(options):
+    environment = options["env"] | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PROMETHEUS], cwd=MANAGE.parent, **options | {"env": environment}
+    )
+    assert result.stdout.splitlines()[-1] == "404 False", result.stdout
+
+
 def read_until(stream, last):
     lines = []
     for line in stream:
@@ -130,12 +168,18 @@ def test_the_demo_serves_the_page_until_it_is_interrupted(options):
     with subprocess.Popen([sys.executable, MANAGE, "demo", "--port", "0"], **options) as demo:
         try:
             output = read_until(demo.stdout, "Ctrl-C")
-            page = urllib.request.urlopen(re.search(r"http://\S+", output)[0], timeout=TIMEOUT).read().decode()
+            url = re.search(r"http://\S+", output)[0]
+            page = get(url)
+            wait_until(lambda: is_well(url), what="a tick, which expires the job whose slot is over")
+            wait_until(lambda: ATTEMPT in get(f"{url}monitoring/metrics/"), what="a run that a worker has counted")
             demo.send_signal(signal.SIGINT)
             output += demo.communicate(timeout=TIMEOUT)[0]
         finally:
             demo.terminate()
     assert "Water the plants" in page
+    for name in ("health", "metrics"):
+        assert f'href="/monitoring/{name}/"' in page
+        assert f"{url}monitoring/{name}/" in output
     assert demo.returncode == 0, output
     assert len(processes_of(output)) == 3
     assert not any(map(is_alive, processes_of(output)))

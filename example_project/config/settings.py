@@ -26,6 +26,14 @@ FUTURE_CELERY_ALLOWED_CALLABLES = ["reminders.jobs.*"]
 #: A job scheduled for the next seconds is noticed in time. The default, 5, is enough for anything less hasty.
 FUTURE_CELERY_TICK_SECONDS = 1
 
+#: Runs are counted where Prometheus's client is installed.
+FUTURE_CELERY_PROMETHEUS = find_spec("prometheus_client") is not None
+
+#: Whoever counts writes into one folder, so that the website's page shows what the worker has counted, too.
+METRICS_DIR = VAR_DIR / "metrics"
+METRICS_DIR.mkdir(exist_ok=True)
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
+
 # -- Celery -----------------------------------------------------------------------------------------------------------
 
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -39,10 +39,3 @@ def listen():
     yield listen
     for each in receivers:
         each.should_stop = True
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    item.failed = getattr(item, "failed", False) or report.failed
-    return report

@@ -20,12 +20,15 @@ WEB_TIMEOUT = 30
 WHERE_TO_LOOK = """
   Reminders  http://127.0.0.1:{port}/
   Admin      http://127.0.0.1:{port}/admin/  (user admin, password admin)
+  Health     http://127.0.0.1:{port}/monitoring/health/
+  Metrics    {metrics}
   Flower     http://127.0.0.1:5555/  after, in another terminal with the same environment: {flower}
   Logs       {var}/log/
   Mail       {var}/mail/
 
 Ctrl-C ends it all.
 """
+NO_METRICS = 'with pip install "django-future-celery[prometheus]"'
 
 
 class Command(BaseCommand):
@@ -61,6 +64,7 @@ class Command(BaseCommand):
         create_admin()
         self.say("The user of the admin is admin, password admin; for development only.")
         empty_broker_folder()
+        empty(settings.METRICS_DIR)
 
     def start(self, children, name, module):
         child = children.start(name, module)
@@ -82,7 +86,8 @@ class Command(BaseCommand):
         jobs = [*scenes.schedule(), *scenes.schedule_more()]
         self.say(f"Scheduled {len(jobs)} jobs.")
         flower = f"cd {quote(str(settings.BASE_DIR))} && {quote(sys.executable)} -m celery -A config flower"
-        self.say(WHERE_TO_LOOK.format(port=port, flower=flower, var=settings.VAR_DIR))
+        metrics = f"http://127.0.0.1:{port}/monitoring/metrics/" if settings.FUTURE_CELERY_PROMETHEUS else NO_METRICS
+        self.say(WHERE_TO_LOOK.format(port=port, flower=flower, metrics=metrics, var=settings.VAR_DIR))
         with suppress(KeyboardInterrupt):
             while True:
                 children.wait(LOOK)
@@ -102,8 +107,13 @@ def create_admin():
 def empty_broker_folder():
     """Remove the messages of earlier demos: the rows know what is to be done, and events nobody reads pile up."""
     if settings.CELERY_BROKER_URL == "filesystem://":
-        for file in settings.BROKER_DIR.glob("*/*"):
-            file.unlink()
+        empty(settings.MESSAGE_DIR)
+        empty(settings.CONTROL_DIR)
+
+
+def empty(folder):
+    for file in folder.iterdir():
+        file.unlink()
 
 
 def wait_for_ends(jobs, children, timeout):
