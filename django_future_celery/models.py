@@ -285,6 +285,8 @@ class BeatLease(models.Model):
     objects: ClassVar[Any] = BeatLeaseQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("beat lease")
+        verbose_name_plural = _("beat leases")
         default_permissions = ()
 
     def __str__(self) -> str:

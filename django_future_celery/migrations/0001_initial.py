@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
                 ("last_runs", models.TextField(default="")),
             ],
             options={
+                "verbose_name": "beat lease",
+                "verbose_name_plural": "beat leases",
                 "default_permissions": (),
             },
         ),
