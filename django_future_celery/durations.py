@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext_noop as _
 
 from django_future_celery.exceptions import InvalidTime, InvalidTimeType
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a message for the catalogues. Django's function of this name needs the settings, which may still be read."""
+    return message
+
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FORMS = "Use '5d', '1d12h', 'PT30M', '2027-01-01T09:00', a timedelta or a datetime."
@@ -31,12 +36,15 @@ _DURATION = re.compile(
 _DATETIME = re.compile(r"[\dW-]+[T ][\d:.,]+\s*(?:Z|[+-][\d:.]+)?", re.ASCII)
 
 _REFUSED = (
-    (re.compile(r""), _("%(value)r is empty.")),
-    (re.compile(r"\d+([.,]\d+)?"), _("%(value)r has no unit: write '5m', '5h' or '5d'.")),
-    (re.compile(r"[-+].*"), _("%(value)r has a sign: offsets count forward and have none.")),
-    (re.compile(r"P[^T]*[YM].*"), _("%(value)r has years or months, which have no fixed length: use weeks or days.")),
-    (re.compile(r"\d{4}-[\dW-]+"), _("%(value)r is a date without a time: write '2027-01-01T09:00'.")),
-    (re.compile(r".*", re.DOTALL), _("%(value)r cannot be understood as a time.")),
+    (re.compile(r""), gettext_noop("%(value)r is empty.")),
+    (re.compile(r"\d+([.,]\d+)?"), gettext_noop("%(value)r has no unit: write '5m', '5h' or '5d'.")),
+    (re.compile(r"[-+].*"), gettext_noop("%(value)r has a sign: offsets count forward and have none.")),
+    (
+        re.compile(r"P[^T]*[YM].*"),
+        gettext_noop("%(value)r has years or months, which have no fixed length: use weeks or days."),
+    ),
+    (re.compile(r"\d{4}-[\dW-]+"), gettext_noop("%(value)r is a date without a time: write '2027-01-01T09:00'.")),
+    (re.compile(r".*", re.DOTALL), gettext_noop("%(value)r cannot be understood as a time.")),
 )
 
 
@@ -65,7 +73,9 @@ def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> da
     end = _instant(expires, start)
     if end <= _stored(start):
         told = {"value": expires, "start": start}
-        raise InvalidTime(_("The end, %(value)r, is not after the start, %(start)s."), told, "Use a later one or None.")
+        raise InvalidTime(
+            gettext_noop("The end, %(value)r, is not after the start, %(start)s."), told, "Use a later one or None."
+        )
     return end
 
 
@@ -98,7 +108,7 @@ def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
             return _within_calendar(_stored(time))
     except OverflowError:
         told = {"value": value}
-        raise InvalidTime(_("%(value)r is outside the years 1 to 9999: give a nearer time."), told) from None
+        raise InvalidTime(gettext_noop("%(value)r is outside the years 1 to 9999: give a nearer time."), told) from None
     raise InvalidTimeType(f"{value!r} is a {type(value).__name__}, which says no time. {FORMS}")
 
 
@@ -132,7 +142,7 @@ def _offset(text: str) -> timedelta:
     pieces = _PIECE.findall(text)
     numbers = {UNITS[unit]: number for number, unit in pieces}
     if len(numbers) < len(pieces):
-        raise InvalidTime(_("%(value)r names a unit twice: add the two up."), {"value": text})
+        raise InvalidTime(gettext_noop("%(value)r names a unit twice: add the two up."), {"value": text})
     return _timedelta(text, numbers)
 
 
@@ -148,7 +158,9 @@ def _timedelta(text: str, numbers: dict[str, str]) -> timedelta:
         return timedelta(**{unit: int(number) for unit, number in numbers.items()})
     except (OverflowError, ValueError):  # int() refuses thousands of digits with a ValueError
         told = {"value": text}
-        raise InvalidTime(_("%(value)r is longer than time lasts here: give a shorter offset."), told) from None
+        raise InvalidTime(
+            gettext_noop("%(value)r is longer than time lasts here: give a shorter offset."), told
+        ) from None
 
 
 def _datetime(text: str) -> datetime | None:
@@ -156,7 +168,7 @@ def _datetime(text: str) -> datetime | None:
         return parse_datetime(text)
     except ValueError as error:
         told = {"value": text}
-        raise InvalidTime(_("%(value)r is not in the calendar."), told, f"Python says: {error}. {FORMS}") from None
+        raise InvalidTime(gettext_noop("%(value)r is no datetime."), told, f"Python says: {error}. {FORMS}") from None
 
 
 def _stored(value: datetime) -> datetime:
@@ -176,5 +188,5 @@ def _existing(value: datetime) -> datetime:
     local = value.replace(tzinfo=None)
     if instant.astimezone(value.tzinfo).replace(tzinfo=None) != local:
         told = {"time": local, "zone": value.tzinfo}
-        raise InvalidTime(_("%(time)s does not exist in %(zone)s: its clocks skip that hour."), told)
+        raise InvalidTime(gettext_noop("%(time)s does not exist in %(zone)s: its clocks skip that hour."), told)
     return instant

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 class FutureCeleryError(Exception):
@@ -18,12 +21,13 @@ class InvalidTime(FutureCeleryError, ValueError):
         hint: what only code can do.
     """
 
-    def __init__(self, message: str, params: Mapping[str, Any], hint: str = "") -> None:
+    def __init__(self, message: str, params: Mapping[str, Any] | None = None, hint: str = "") -> None:
         super().__init__(message, params, hint)
         self.message, self.params, self.hint = message, params, hint
 
     def __str__(self) -> str:
-        return f"{self.message % self.params} {self.hint}".rstrip()
+        message = self.message if self.params is None else self.message % self.params
+        return f"{message} {self.hint}".rstrip()
 
 
 class InvalidTimeType(FutureCeleryError, TypeError):

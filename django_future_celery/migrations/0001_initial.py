@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ScheduledJob",
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False, verbose_name="id")),
                 ("time_slot_start", models.DateTimeField(verbose_name="not before")),
                 ("time_slot_end", models.DateTimeField(blank=True, null=True, verbose_name="not after")),
                 ("callable_name", models.CharField(max_length=255, verbose_name="callable")),
