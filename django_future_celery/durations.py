@@ -121,7 +121,7 @@ def _within_calendar(instant: datetime) -> datetime:
 def _forward(offset: timedelta) -> timedelta:
     if offset < timedelta():
         hint = "Give a past time as a datetime."
-        raise InvalidTime("%(value)r is negative: offsets count forward.", {"value": offset}, hint)
+        raise InvalidTime(gettext_noop("%(value)r is negative: offsets count forward."), {"value": offset}, hint)
     return offset
 
 

@@ -4,10 +4,9 @@ from datetime import datetime
 
 from django import forms
 from django.utils import timezone
-from django.utils.formats import localize
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_future_celery.admin.texts import in_words
 from django_future_celery.durations import start_of
 from django_future_celery.exceptions import InvalidTime
 from django_future_celery.rows import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -18,13 +17,7 @@ def start_from(text: str) -> datetime:
     try:
         return start_of(text, now=timezone.now())
     except InvalidTime as error:
-        raise refused(error) from error
-
-
-def refused(error: InvalidTime) -> forms.ValidationError:
-    """Say in the reader's language what is wrong with a time."""
-    told = {name: localize(timezone.template_localtime(value)) for name, value in error.params.items()}  # type: ignore[attr-defined]
-    return forms.ValidationError(gettext(error.message), params=told)
+        raise forms.ValidationError(in_words(error)) from error
 
 
 class RescheduleForm(forms.Form):

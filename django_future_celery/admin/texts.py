@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext, ngettext_lazy
+
+from django_future_celery.exceptions import FutureCeleryError, InvalidTime
 
 DAY = timedelta(days=1)
 
@@ -21,6 +24,14 @@ def describe_duration(took: timedelta) -> str:
         return str(rest)
     # Translators: a length of time, such as "3 days, 4:05:06".
     return ngettext("%(days)d day, %(clock)s", "%(days)d days, %(clock)s", days) % {"days": days, "clock": rest}
+
+
+def in_words(error: FutureCeleryError) -> str:
+    """Say what is wrong: with a time in the reader's language, with all else in the words of the error."""
+    if not isinstance(error, InvalidTime) or error.params is None:
+        return str(error)
+    told = {name: localize(timezone.template_localtime(value)) for name, value in error.params.items()}  # type: ignore[attr-defined]
+    return gettext(error.message) % told
 
 
 def as_block(text: str) -> str:
