@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from django_future_celery.clock import SECOND, database_now, to_micros
 from django_future_celery.conf import settings
@@ -98,34 +96,21 @@ def report(using: str, limits: Limits) -> Report:
         checkup = look(using, database_now(using), limits.due_age)
     except (DatabaseError, InterfaceError) as error:
         connections[using].close()
-        return Report({"away": _("The database does not answer: %s") % one_line(error)})
+        return Report({"away": f"The database does not answer: {one_line(error)}"})
     return Report(dict(problems(checkup, limits)), checkup)
 
 
 def problems(checkup: Checkup, limits: Limits) -> Iterator[tuple[str, str]]:
     if number := checkup.late.total():
-        words = ngettext(
-            "%(number)s job has been due for more than %(age)d s and has not started.",
-            "%(number)s jobs have been due for more than %(age)d s and have not started.",
-            number,
-        )
-        yield "late", words % {"number": number, "age": limits.due_age}
+        yield "late", f"Jobs that have been due for more than {limits.due_age:.0f} s and have not started: {number}."
     if number := checkup.lost:
-        words = ngettext(
-            "%(number)s run is lost and nobody ends it.", "%(number)s runs are lost and nobody ends them.", number
-        )
-        yield "lost", words % {"number": number}
+        yield "lost", f"Runs that are lost and that nobody ends: {number}."
     if number := checkup.unanswered:
-        words = ngettext(
-            "%(number)s job was sent again and again and no worker has started it.",
-            "%(number)s jobs were sent again and again and no worker has started them.",
-            number,
-        )
-        yield "unanswered", words % {"number": number}
+        yield "unanswered", f"Jobs that were sent again and again and that no worker has started: {number}."
     if checkup.tick_age is None:
-        yield "silent", _("No beat and no runscheduledjobs was seen here.")
+        yield "silent", "No beat and no runscheduledjobs was seen here."
     elif checkup.tick_age > limits.tick_age:
-        yield "silent", _("The last look for due jobs was %d s ago.") % checkup.tick_age
+        yield "silent", f"The last look for due jobs was {checkup.tick_age:.0f} s ago."
 
 
 def look(using: str, now: int, due_age: float) -> Checkup:

@@ -12,6 +12,12 @@ from django.utils.dateparse import parse_datetime
 
 from django_future_celery.exceptions import InvalidTime, InvalidTimeType
 
+
+def gettext_noop(message: str) -> str:
+    """Mark a message for the catalogues. Django's function of this name needs the settings, which may still be read."""
+    return message
+
+
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 FORMS = "Use '5d', '1d12h', 'PT30M', '2027-01-01T09:00', a timedelta or a datetime."
 
@@ -30,11 +36,15 @@ _DURATION = re.compile(
 _DATETIME = re.compile(r"[\dW-]+[T ][\d:.,]+\s*(?:Z|[+-][\d:.]+)?", re.ASCII)
 
 _REFUSED = (
-    (re.compile(r""), "is empty."),
-    (re.compile(r"\d+([.,]\d+)?"), "has no unit: write '5m', '5h' or '5d'."),
-    (re.compile(r"[-+].*"), "has a sign: offsets count forward and have none."),
-    (re.compile(r"P[^T]*[YM].*"), "has years or months, which have no fixed length: use weeks or days."),
-    (re.compile(r"\d{4}-[\dW-]+"), "is a date without a time: write '2027-01-01T09:00'."),
+    (re.compile(r""), gettext_noop("%(value)r is empty.")),
+    (re.compile(r"\d+([.,]\d+)?"), gettext_noop("%(value)r has no unit: write '5m', '5h' or '5d'.")),
+    (re.compile(r"[-+].*"), gettext_noop("%(value)r has a sign: offsets count forward and have none.")),
+    (
+        re.compile(r"P[^T]*[YM].*"),
+        gettext_noop("%(value)r has years or months, which have no fixed length: use weeks or days."),
+    ),
+    (re.compile(r"\d{4}-[\dW-]+"), gettext_noop("%(value)r is a date without a time: write '2027-01-01T09:00'.")),
+    (re.compile(r".*", re.DOTALL), gettext_noop("%(value)r cannot be understood as a time.")),
 )
 
 
@@ -62,7 +72,10 @@ def end_of(expires: datetime | timedelta | str | None, *, start: datetime) -> da
         return None
     end = _instant(expires, start)
     if end <= _stored(start):
-        raise InvalidTime(f"expires={expires!r} is not after the start, {start}: use a later one or None.")
+        told = {"value": expires, "start": start}
+        raise InvalidTime(
+            gettext_noop("The end, %(value)r, is not after the start, %(start)s."), told, "Use a later one or None."
+        )
     return end
 
 
@@ -81,7 +94,8 @@ def length_of(value: timedelta | str) -> timedelta:
     if isinstance(length, timedelta):
         return _forward(length)
     if isinstance(length, datetime):
-        raise InvalidTime(f"{value!r} is an instant, not a length of time: use '5m', 'PT30M' or a timedelta.")
+        hint = "Use '5m', 'PT30M' or a timedelta."
+        raise InvalidTime("%(value)r is an instant, not a length of time.", {"value": value}, hint)
     raise InvalidTimeType(f"{value!r} is a {type(value).__name__}: use '5m', 'PT30M' or a timedelta.")
 
 
@@ -93,7 +107,8 @@ def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
         if isinstance(time, datetime):
             return _within_calendar(_stored(time))
     except OverflowError:
-        raise InvalidTime(f"{value!r} is outside the years 1 to 9999: give a nearer time.") from None
+        told = {"value": value}
+        raise InvalidTime(gettext_noop("%(value)r is outside the years 1 to 9999: give a nearer time."), told) from None
     raise InvalidTimeType(f"{value!r} is a {type(value).__name__}, which says no time. {FORMS}")
 
 
@@ -105,7 +120,8 @@ def _within_calendar(instant: datetime) -> datetime:
 
 def _forward(offset: timedelta) -> timedelta:
     if offset < timedelta():
-        raise InvalidTime(f"{offset!r} is negative: offsets count forward. Give a past time as a datetime.")
+        hint = "Give a past time as a datetime."
+        raise InvalidTime(gettext_noop("%(value)r is negative: offsets count forward."), {"value": offset}, hint)
     return offset
 
 
@@ -118,15 +134,15 @@ def _parsed(value: str) -> datetime | timedelta:
         return _duration(duration)
     if _DATETIME.fullmatch(text) and (time := _datetime(text)):
         return time
-    reasons = (reason for pattern, reason in _REFUSED if pattern.fullmatch(text))
-    raise InvalidTime(f"{value!r} {next(reasons, 'cannot be understood as a time.')} {FORMS}")
+    reason = next(reason for pattern, reason in _REFUSED if pattern.fullmatch(text))
+    raise InvalidTime(reason, {"value": value}, FORMS)
 
 
 def _offset(text: str) -> timedelta:
     pieces = _PIECE.findall(text)
     numbers = {UNITS[unit]: number for number, unit in pieces}
     if len(numbers) < len(pieces):
-        raise InvalidTime(f"{text!r} names a unit twice: add the two up.")
+        raise InvalidTime(gettext_noop("%(value)r names a unit twice: add the two up."), {"value": text})
     return _timedelta(text, numbers)
 
 
@@ -141,14 +157,18 @@ def _timedelta(text: str, numbers: dict[str, str]) -> timedelta:
     try:
         return timedelta(**{unit: int(number) for unit, number in numbers.items()})
     except (OverflowError, ValueError):  # int() refuses thousands of digits with a ValueError
-        raise InvalidTime(f"{text!r} is longer than time lasts here: give a shorter offset.") from None
+        told = {"value": text}
+        raise InvalidTime(
+            gettext_noop("%(value)r is longer than time lasts here: give a shorter offset."), told
+        ) from None
 
 
 def _datetime(text: str) -> datetime | None:
     try:
         return parse_datetime(text)
     except ValueError as error:
-        raise InvalidTime(f"{text!r} is no datetime: {error}. {FORMS}") from None
+        told = {"value": text}
+        raise InvalidTime(gettext_noop("%(value)r is no datetime."), told, f"Python says: {error}. {FORMS}") from None
 
 
 def _stored(value: datetime) -> datetime:
@@ -167,5 +187,6 @@ def _existing(value: datetime) -> datetime:
     instant = value.astimezone(UTC)
     local = value.replace(tzinfo=None)
     if instant.astimezone(value.tzinfo).replace(tzinfo=None) != local:
-        raise InvalidTime(f"{local} does not exist in {value.tzinfo}: its clocks skip that hour.")
+        told = {"time": local, "zone": value.tzinfo}
+        raise InvalidTime(gettext_noop("%(time)s does not exist in %(zone)s: its clocks skip that hour."), told)
     return instant

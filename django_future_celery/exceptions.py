@@ -1,12 +1,33 @@
 """All that can go wrong, on one page. Each error also is the built-in error that a caller would expect."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 
 class FutureCeleryError(Exception):
     """The base of all errors of this package."""
 
 
 class InvalidTime(FutureCeleryError, ValueError):
-    """A date, an offset or an expiry that cannot be understood or is out of order."""
+    """A date, an offset or an expiry that cannot be understood or is out of order.
+
+    Args:
+        message: a sentence that a page may translate, with places for ``params``, as ValidationError takes them.
+        hint: what only code can do.
+    """
+
+    def __init__(self, message: str, params: Mapping[str, Any] | None = None, hint: str = "") -> None:
+        super().__init__(message, params, hint)
+        self.message, self.params, self.hint = message, params, hint
+
+    def __str__(self) -> str:
+        message = self.message if self.params is None else self.message % self.params
+        return f"{message} {self.hint}".rstrip()
 
 
 class InvalidTimeType(FutureCeleryError, TypeError):

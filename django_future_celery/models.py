@@ -49,7 +49,7 @@ class WakeField(models.BigIntegerField):  # type: ignore[type-arg]
 class ScheduledJob(models.Model):
     """One call of one callable, not before its slot begins and not after its slot is over."""
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.BigAutoField(_("id"), primary_key=True)
     time_slot_start = models.DateTimeField(_("not before"))
     time_slot_end = models.DateTimeField(_("not after"), null=True, blank=True)
     callable_name = models.CharField(_("callable"), max_length=255)
@@ -285,6 +285,8 @@ class BeatLease(models.Model):
     objects: ClassVar[Any] = BeatLeaseQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("beat lease")
+        verbose_name_plural = _("beat leases")
         default_permissions = ()
 
     def __str__(self) -> str:

@@ -79,8 +79,10 @@ def _pausing(job: ScheduledJob) -> str:
 def _due(job: ScheduledJob, now: datetime) -> str:
     told = {"since": _told(_wake(job)), "window": settings.WINDOW}
     if type(job).objects.using(job.database).sent()[: settings.WINDOW].count() >= settings.WINDOW:
-        text = gettext(
-            "It has been due since %(since)s and waits for room: %(window)d jobs are with the broker already."
+        text = ngettext(
+            "It has been due since %(since)s and waits for room: %(window)d job is with the broker already.",
+            "It has been due since %(since)s and waits for room: %(window)d jobs are with the broker already.",
+            settings.WINDOW,
         )
     elif now - _wake(job) > timedelta(seconds=2 * settings.TICK_SECONDS):
         text = gettext(
@@ -132,5 +134,6 @@ def _wake(job: ScheduledJob) -> datetime:
 
 def _told(moment: datetime | None) -> str:
     if moment is None:
+        # Translators: stands where else a date and time stands, as in "It was completed on an unknown day."
         return gettext("an unknown day")
     return str(localize(timezone.template_localtime(moment)))  # type: ignore[attr-defined]

@@ -143,4 +143,4 @@ def stored(options: dict[str, Any]) -> dict[str, Any]:
 
 def told(progress: Progress) -> list[tuple[Any, str]]:
     counts = {OUTCOMES[name]: count for name, count in progress.counts.items() if count}
-    return [(outcome, outcome.text % {"count": counts[outcome]}) for outcome in OUTCOMES.values() if outcome in counts]
+    return [(outcome, outcome.tell(counts[outcome])) for outcome in OUTCOMES.values() if outcome in counts]

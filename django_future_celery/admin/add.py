@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import content_objects
 from django_future_celery.admin.forms import start_from
+from django_future_celery.admin.texts import in_words
 from django_future_celery.catalogue import permitted
 from django_future_celery.conf import settings
 from django_future_celery.durations import end_of
@@ -98,7 +99,7 @@ class AddForm(forms.Form):
             if "date" in data and "expires" in data:
                 data["expires"] = end_of(data["expires"] or None, start=data["date"])
         except InvalidTime as error:
-            self.add_error("expires", str(error))
+            self.add_error("expires", in_words(error))
         if bool(data.get("content_type")) != bool(data.get("object_id")) and not self.errors:
             raise forms.ValidationError(_("Give both content type and object id, or neither."))
         return data
@@ -120,7 +121,7 @@ class AddForm(forms.Form):
                 using=using,
             )
         except FutureCeleryError as error:
-            self.add_error(field_of(error), str(error))
+            self.add_error(field_of(error), in_words(error))
             return None
 
     def content_object(self, using: str) -> Model | None:

@@ -83,6 +83,7 @@ class QueueFilter(Typed):
 
 
 class Timing(admin.SimpleListFilter):
+    # Translators: a filter by how late a job is, or how soon it expires.
     title, parameter_name = _("time"), TIMING
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, Any]]:

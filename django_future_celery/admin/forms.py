@@ -6,6 +6,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_future_celery.admin.texts import in_words
 from django_future_celery.durations import start_of
 from django_future_celery.exceptions import InvalidTime
 from django_future_celery.rows import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -16,7 +17,7 @@ def start_from(text: str) -> datetime:
     try:
         return start_of(text, now=timezone.now())
     except InvalidTime as error:
-        raise forms.ValidationError(str(error)) from error
+        raise forms.ValidationError(in_words(error)) from error
 
 
 class RescheduleForm(forms.Form):

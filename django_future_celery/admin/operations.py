@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django_future_celery.admin import outcomes
 from django_future_celery.admin.forms import PriorityForm, RescheduleForm
 from django_future_celery.admin.outcomes import Outcome
+from django_future_celery.admin.texts import in_words
 from django_future_celery.durations import end_of
 from django_future_celery.exceptions import FutureCeleryError, WrongStatus
 from django_future_celery.models import ScheduledJob
@@ -54,7 +55,7 @@ class Operation(ABC):
         self.counts[outcome.name] += number
 
     def describe(self, job: ScheduledJob, error: FutureCeleryError) -> str:
-        shown = storable(redact(str(error), "error", job), LONGEST_ERROR)
+        shown = storable(redact(in_words(error), "error", job), LONGEST_ERROR)
         return gettext("Job %(id)s: %(error)s") % {"id": job.pk, "error": shown}
 
     def log(self, jobs: Iterable[ScheduledJob], message: str, flag: int = CHANGE) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.utils.formats import number_format
 from django.utils.translation import ngettext_lazy
 
 
@@ -17,90 +18,95 @@ class Outcome:
     level: int
     text: Any
 
+    def tell(self, number: int) -> str:
+        return str(self.text % {"number": number, "count": number_format(number, force_grouping=True)})
+
 
 MOVED = Outcome(
     "moved",
     messages.SUCCESS,
     ngettext_lazy(
-        "%(count)d job was moved to its new start.", "%(count)d jobs were moved to their new start.", "count"
+        "%(count)s job was moved to its new start.", "%(count)s jobs were moved to their new start.", "number"
     ),
 )
 COPIED = Outcome(
     "copied",
     messages.SUCCESS,
     ngettext_lazy(
-        "%(count)d job had ended: a new one like it was scheduled.",
-        "%(count)d jobs had ended: new ones like them were scheduled.",
-        "count",
+        "%(count)s job had ended: a new one like it was scheduled.",
+        "%(count)s jobs had ended: new ones like them were scheduled.",
+        "number",
     ),
 )
 CANCELLED = Outcome(
     "cancelled",
     messages.SUCCESS,
-    ngettext_lazy("%(count)d job was cancelled.", "%(count)d jobs were cancelled.", "count"),
+    ngettext_lazy("%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "number"),
 )
 ASKED = Outcome(
     "asked",
     messages.SUCCESS,
-    ngettext_lazy("%(count)d running job was asked to stop.", "%(count)d running jobs were asked to stop.", "count"),
+    ngettext_lazy("%(count)s running job was asked to stop.", "%(count)s running jobs were asked to stop.", "number"),
 )
 TERMINATED = Outcome(
     "terminated",
     messages.SUCCESS,
     ngettext_lazy(
-        "%(count)d running job is about to be killed.", "%(count)d running jobs are about to be killed.", "count"
+        "%(count)s running job is about to be killed.", "%(count)s running jobs are about to be killed.", "number"
     ),
 )
 ENDED = Outcome(
     "ended",
     messages.WARNING,
-    ngettext_lazy("%(count)d job was skipped: it has ended.", "%(count)d jobs were skipped: they have ended.", "count"),
+    ngettext_lazy(
+        "%(count)s job was skipped: it has ended.", "%(count)s jobs were skipped: they have ended.", "number"
+    ),
 )
 NOT_WAITING = Outcome(
     "not_waiting",
     messages.WARNING,
     ngettext_lazy(
-        "%(count)d job was skipped: it is running or has ended.",
-        "%(count)d jobs were skipped: they are running or have ended.",
-        "count",
+        "%(count)s job was skipped: it is running or has ended.",
+        "%(count)s jobs were skipped: they are running or have ended.",
+        "number",
     ),
 )
 SLOT_OVER = Outcome(
     "slot_over",
     messages.WARNING,
     ngettext_lazy(
-        "%(count)d job was skipped: its slot is over. Reschedule it instead.",
-        "%(count)d jobs were skipped: their slots are over. Reschedule them instead.",
-        "count",
+        "%(count)s job was skipped: its slot is over. Reschedule it instead.",
+        "%(count)s jobs were skipped: their slots are over. Reschedule them instead.",
+        "number",
     ),
 )
 REFUSED = Outcome(
     "refused",
     messages.ERROR,
-    ngettext_lazy("%(count)d job could not be scheduled.", "%(count)d jobs could not be scheduled.", "count"),
+    ngettext_lazy("%(count)s job could not be scheduled.", "%(count)s jobs could not be scheduled.", "number"),
 )
 CHANGED = Outcome(
     "changed",
     messages.SUCCESS,
-    ngettext_lazy("%(count)d job has its new priority.", "%(count)d jobs have their new priority.", "count"),
+    ngettext_lazy("%(count)s job has its new priority.", "%(count)s jobs have their new priority.", "number"),
 )
 NOT_ENDED = Outcome(
     "not_ended",
     messages.WARNING,
     ngettext_lazy(
-        "%(count)d job was skipped: it has not ended.", "%(count)d jobs were skipped: they have not ended.", "count"
+        "%(count)s job was skipped: it has not ended.", "%(count)s jobs were skipped: they have not ended.", "number"
     ),
 )
 DELETED = Outcome(
     "deleted",
     messages.SUCCESS,
-    ngettext_lazy("%(count)d job was deleted.", "%(count)d jobs were deleted.", "count"),
+    ngettext_lazy("%(count)s job was deleted.", "%(count)s jobs were deleted.", "number"),
 )
 RUNNING = Outcome(
     "running",
     messages.WARNING,
     ngettext_lazy(
-        "%(count)d job was skipped: it is running.", "%(count)d jobs were skipped: they are running.", "count"
+        "%(count)s job was skipped: it is running.", "%(count)s jobs were skipped: they are running.", "number"
     ),
 )
 

@@ -9,13 +9,22 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext_lazy, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery.admin.agenda import DUE, PLANNED, RAN, Agenda, Hour
 from django_future_celery.admin.chart import Chart, Column, draw
+from django_future_celery.admin.tabs import TABS
+from django_future_celery.states import Status
 
-LABELS: dict[str, Any] = {status: status.label for status in RAN} | {DUE: _("due"), PLANNED: _("planned")}
+LABELS: dict[str, Any] = {name: TABS[name].label for name in (*RAN, DUE)} | {PLANNED: pgettext_lazy("jobs", "planned")}
+COUNTS: dict[str, Any] = {
+    Status.COMPLETE: ngettext_lazy("%(count)s complete", "%(count)s complete", "number"),
+    Status.FAILED: ngettext_lazy("%(count)s failed", "%(count)s failed", "number"),
+    Status.EXPIRED: ngettext_lazy("%(count)s expired", "%(count)s expired", "number"),
+    DUE: ngettext_lazy("%(count)s due", "%(count)s due", "number"),
+    PLANNED: ngettext_lazy("%(count)s planned", "%(count)s planned", "number"),
+}
 #: Hours between two labels of the axis, and how far these keep from "now".
 EVERY, APART = 6, 3
 
@@ -52,14 +61,26 @@ def picture(
 
 def column(hour: Hour, series: Sequence[str], now: datetime) -> Column:
     values = [(str(each), hour.counts.get(each, 0)) for each in series]
-    told = [f"{number_format(value, force_grouping=True)} {LABELS[each]}" for each, value in values if value]
-    return Column(f"{span(hour)}: {', '.join(told) or gettext('nothing')}", label(hour, now), values, hour.start == now)
+    counts = [count(each, value) for each, value in values if value]
+    told = {"hour": span(hour), "counts": ", ".join(counts) or gettext("nothing")}
+    # Translators: an hour and what is in it, such as "Mon 9 a.m. to 10 a.m.: 3 complete, 1 failed".
+    title = gettext("%(hour)s: %(counts)s") % told
+    return Column(title, label(hour, now), values, hour.start == now)
+
+
+def count(series: str, number: int) -> str:
+    return str(COUNTS[series] % {"number": number, "count": number_format(number, force_grouping=True)})
 
 
 def span(hour: Hour) -> str:
     start, end = on_the_clock(hour.start), on_the_clock(hour.end)
-    times = {"start": date_format(start, "TIME_FORMAT"), "end": date_format(end, "TIME_FORMAT")}
-    return f"{date_format(start, 'D')} " + gettext("%(start)s to %(end)s") % times
+    times = {
+        "day": date_format(start, "D"),
+        "start": date_format(start, "TIME_FORMAT"),
+        "end": date_format(end, "TIME_FORMAT"),
+    }
+    # Translators: an hour of a day of the week, such as "Mon 9 a.m. to 10 a.m."
+    return gettext("%(day)s %(start)s to %(end)s") % times
 
 
 def label(hour: Hour, now: datetime) -> str:

@@ -50,4 +50,5 @@ def last_tick(seen: Sequence[Seen]) -> Tile:
     """Tell when a process last looked for due jobs."""
     age = min((each.age for each in seen if each.process.kind in TICKING), default=None)
     value = "-" if age is None else describe_duration(age)
+    # Translators: a tick is one look of a beat, or of runscheduledjobs, for jobs that are due.
     return Tile(_("Since the last tick"), value, {}, alert=age is None or age > SILENT)

@@ -30,6 +30,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
+        # Translators: what became of an attempt: the worker did not have the code of the job.
         return gettext("given back") if self.status == Status.SCHEDULED else str(Status(self.status).label)
 
     @property

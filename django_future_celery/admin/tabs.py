@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from django_future_celery.querysets import ScheduledJobQuerySet
 from django_future_celery.states import Status
@@ -61,33 +61,44 @@ def read_scheduled(rows: Rows, now: int, limit: int) -> list[int]:
     return [pk for _wake_at, pk in islice(heapq.merge(*levels), limit)]
 
 
-def ended(status: Status) -> Tab:
+def ended(status: Status, label: Any) -> Tab:
     def rows_of(rows: Rows, now: int) -> Rows:
         return rows.ended_as(status)
 
-    return Tab(
-        status.value, status.label, rows_of, lambda rows, now, limit: latest(rows.ended_as(status), limit), False
-    )
+    return Tab(status.value, label, rows_of, lambda rows, now, limit: latest(rows.ended_as(status), limit), False)
 
 
+#: The labels are of several jobs, where the statuses are of one.
 TABS = {
     tab.name: tab
     for tab in (
-        Tab("all", _("all"), lambda rows, now: rows, lambda rows, now, limit: newest(rows, limit)),
-        Tab("due", _("due"), lambda rows, now: rows.scheduled().woken(now), read_due, by_id=False),
-        Tab("scheduled", Status.SCHEDULED.label, lambda rows, now: rows.scheduled(), read_scheduled, by_id=False),
-        Tab("sent", _("sent"), lambda rows, now: rows.sent(), lambda rows, now, limit: few(rows.sent(), limit), False),
+        Tab("all", pgettext_lazy("jobs", "all"), lambda rows, now: rows, lambda rows, now, limit: newest(rows, limit)),
+        Tab("due", pgettext_lazy("jobs", "due"), lambda rows, now: rows.scheduled().woken(now), read_due, by_id=False),
+        Tab(
+            "scheduled",
+            pgettext_lazy("jobs", "scheduled"),
+            lambda rows, now: rows.scheduled(),
+            read_scheduled,
+            by_id=False,
+        ),
+        Tab(
+            "sent",
+            pgettext_lazy("jobs", "sent"),
+            lambda rows, now: rows.sent(),
+            lambda rows, now, limit: few(rows.sent(), limit),
+            by_id=False,
+        ),
         Tab(
             "running",
-            Status.RUNNING.label,
+            pgettext_lazy("jobs", "running"),
             lambda rows, now: rows.in_progress(),
             lambda rows, now, limit: few(rows.in_progress(), limit),
             by_id=False,
         ),
-        ended(Status.COMPLETE),
-        ended(Status.FAILED),
-        ended(Status.EXPIRED),
-        ended(Status.CANCELLED),
+        ended(Status.COMPLETE, pgettext_lazy("jobs", "complete")),
+        ended(Status.FAILED, pgettext_lazy("jobs", "failed")),
+        ended(Status.EXPIRED, pgettext_lazy("jobs", "expired")),
+        ended(Status.CANCELLED, pgettext_lazy("jobs", "cancelled")),
     )
 }
 

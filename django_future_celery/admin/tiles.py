@@ -47,6 +47,7 @@ def tiles(samples: Samples, now: datetime, due: Sample) -> list[Tile]:
         Tile(_("Due now"), describe_count(due), {"state": "due"}),
         Tile(_("Oldest due"), describe_oldest(due, under_way, now), {"state": "due"}),
         Tile(_("Late by more than a minute"), describe_count(late, late_under_way), {"timing": "late"}, any_late),
+        # Translators: jobs whose message waits at the broker, or is with a worker that has not started it.
         Tile(_("With the broker"), describe_count(sent), {"state": "sent"}),
         Tile(_("Running"), describe_count(samples.running()), {"state": "running"}),
         Tile(_("Failed in 24 hours"), describe_count(failed), failed_lately, failed.count > 0),

@@ -40,7 +40,9 @@ def timeline(job: ScheduledJob, now: datetime) -> list[Step]:
 
 
 def _beginning(job: ScheduledJob) -> Iterator[Step]:
+    # Translators: the job was scheduled.
     yield Step(gettext("Scheduled"), job.created_at, Status.SCHEDULED)
+    # Translators: the job became due.
     yield Step(gettext("Due"), job.time_slot_start)
 
 
@@ -57,7 +59,9 @@ def _between(job: ScheduledJob) -> Iterator[Step]:
     if job.unknown_since is not None:
         yield Step(gettext("Its code was missing"), job.unknown_since, "unknown")
     if job.dispatched_at is not None:
+        # Translators: the number of the message that was sent for the job, such as "message 3".
         times = gettext("message %(count)d") % {"count": job.dispatches} if job.dispatches > 1 else ""
+        # Translators: the job was sent to the workers.
         yield Step(gettext("Sent"), job.dispatched_at, "sent", times)
     if job.cancel_requested_at is not None and row_has_run(job):
         yield Step(gettext("Asked to stop"), job.cancel_requested_at, "stopping")
@@ -82,6 +86,7 @@ def _ahead(job: ScheduledJob, now: datetime) -> Iterator[Step]:
     if wake > max(now, job.time_slot_start):
         yield Step(gettext("Sent again") if job.dispatched_at else gettext("Due again"), wake)
     if job.time_slot_end is not None and job.time_slot_end > now:
+        # Translators: the slot is the time in which the job may be started.
         yield Step(gettext("Slot ends"), job.time_slot_end)
 
 

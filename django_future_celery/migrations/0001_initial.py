@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
                 ("last_runs", models.TextField(default="")),
             ],
             options={
+                "verbose_name": "beat lease",
+                "verbose_name_plural": "beat leases",
                 "default_permissions": (),
             },
         ),
@@ -54,7 +56,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ScheduledJob",
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False, verbose_name="id")),
                 ("time_slot_start", models.DateTimeField(verbose_name="not before")),
                 ("time_slot_end", models.DateTimeField(blank=True, null=True, verbose_name="not after")),
                 ("callable_name", models.CharField(max_length=255, verbose_name="callable")),

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
-from django.utils.translation import gettext as _
 
 from django_future_celery.checkup import Limits, Report, report
 from django_future_celery.dispatcher import databases
@@ -24,28 +23,28 @@ def seconds(text: str) -> float:
 
 
 class Command(BaseCommand):
-    help = _(
+    help = (
         "Tell how the scheduled jobs are doing. The exit code is 1 if something is late, stuck or silent, and 2 if a "
         "database does not answer."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help=_("Print JSON."))
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
         parser.add_argument(
             "--max-due-age",
             type=seconds,
             default=Limits.due_age,
-            help=_("How long a job may wait after it became due, such as 5m, which is the default."),
+            help="How long a job may wait after it became due, such as 5m, which is the default.",
         )
         parser.add_argument(
             "--max-tick-age",
             type=seconds,
-            help=_("How long ago a beat or runscheduledjobs may have looked last; the default is 1m."),
+            help="How long ago a beat or runscheduledjobs may have looked last; the default is 1m.",
         )
         parser.add_argument(
             "--database",
             choices=tuple(connections),
-            help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES."),
+            help="Look into this database only; the default is FUTURE_CELERY_DATABASES.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

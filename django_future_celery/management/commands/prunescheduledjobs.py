@@ -8,8 +8,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from tqdm import tqdm
 
 from django_future_celery.clock import database_now
@@ -24,26 +22,26 @@ logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = _("Delete the rows of jobs that ended long ago, a few at a time; nothing has to be stopped for that.")
+    help = "Delete the rows of jobs that ended long ago, a few at a time; nothing has to be stopped for that."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--older-than",
             metavar="30d",
-            help=_("Delete what ended longer ago than this; the default is FUTURE_CELERY_RETENTION."),
+            help="Delete what ended longer ago than this; the default is FUTURE_CELERY_RETENTION.",
         )
         parser.add_argument(
             "--status",
             nargs="+",
             choices=sorted(END_STATES),
             default=sorted(END_STATES),
-            help=_("Delete jobs with these statuses only."),
+            help="Delete jobs with these statuses only.",
         )
-        parser.add_argument("--dry-run", action="store_true", help=_("Count them, and delete nothing."))
+        parser.add_argument("--dry-run", action="store_true", help="Count them, and delete nothing.")
         parser.add_argument(
             "--database",
             choices=tuple(connections),
-            help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES."),
+            help="Look into this database only; the default is FUTURE_CELERY_DATABASES.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -79,6 +77,5 @@ def delete(alias: str, before: datetime, statuses: list[str]) -> int:
 
 
 def summary(number: int, dry_run: bool) -> str:
-    if dry_run:
-        return ngettext("%s job would be deleted", "%s jobs would be deleted", number) % number
-    return ngettext("%s job deleted", "%s jobs deleted", number) % number
+    jobs = "1 job" if number == 1 else f"{number} jobs"
+    return f"{jobs} would be deleted" if dry_run else f"{jobs} deleted"

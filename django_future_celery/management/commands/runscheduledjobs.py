@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connections
-from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from django_future_celery.dispatcher import databases
@@ -21,22 +20,22 @@ from django_future_celery.text import one_line
 
 
 class Command(BaseCommand):
-    help = _("Run the scheduled jobs that are due, in this process; no broker and no worker is needed.")
+    help = "Run the scheduled jobs that are due, in this process; no broker and no worker is needed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "-d",
             "--delete-completed",
             action="store_true",
-            help=_("Delete the rows of the jobs that complete."),
+            help="Delete the rows of the jobs that complete.",
         )
         parser.add_argument(
-            "-i", "--ignore-errors", action="store_true", help=_("Go on with the next job when one fails.")
+            "-i", "--ignore-errors", action="store_true", help="Go on with the next job when one fails."
         )
         parser.add_argument(
             "--database",
             choices=tuple(connections),
-            help=_("Look into this database only; the default is FUTURE_CELERY_DATABASES."),
+            help="Look into this database only; the default is FUTURE_CELERY_DATABASES.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -84,7 +83,7 @@ class Command(BaseCommand):
 
     def summary(self) -> str:
         shown = (Status.COMPLETE, Status.FAILED, Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED, "lost")
-        words = {Status.SCHEDULED: _("to be tried again"), "lost": _("lost in an earlier run")}
+        words = {Status.SCHEDULED: "to be tried again", "lost": "lost in an earlier run"}
         return ", ".join(
             f"{self.count[each]} {words.get(each, each)}"
             for each in shown
