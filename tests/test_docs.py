@@ -155,6 +155,12 @@ def test_every_test_that_is_named_is_there(page):
     assert [name for name in found if not (ROOT / "tests" / name).is_file()] == []
 
 
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.path)
+def test_every_link_within_the_repository_leads_to_a_file(page):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", page.text)
+    assert [link for link in links if not ((ROOT / page.path).parent / link).is_file()] == []
+
+
 def test_the_promises_name_the_tests_that_show_them():
     assert len(set(re.findall(r"`((?:[\w]+/)?test_\w+\.py)`", PAGES["promises"].text))) >= 15
 
