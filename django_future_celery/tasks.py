@@ -26,6 +26,7 @@ from django_future_celery.recovery import cancel_message, record_death
 from django_future_celery.reporting import Told, raise_to_end, report, told_of_jobs
 from django_future_celery.runner import run_job
 from django_future_celery.states import Kind
+from django_future_celery.transactions import close_if_broken
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ ROW_DECIDES = {"acks_late": False, "reject_on_worker_lost": False, "max_retries"
 @shared_task(name=RUN, bind=True, throws=(JobFailed,), **ROW_DECIDES)
 def run(self: Task, job_id: int, attempts: int, using: str | None = None) -> str:
     """Run one job. Raises JobFailed, with the job's own traceback, so that Flower shows it."""
-    outcome = run_job(job_id, attempts, using=alias_of({"using": using}), task_id=self.request.id or "")
+    alias = alias_of({"using": using})
+    close_if_broken(alias)
+    outcome = run_job(job_id, attempts, using=alias, task_id=self.request.id or "")
     return "nothing to do" if outcome is None else report(outcome)
 
 
@@ -49,6 +52,7 @@ def run_batch(self: Task, pairs: list[tuple[int, int]], using: str | None = None
     """
     alias, message_id = alias_of({"using": using}), self.request.id or ""
     seconds = 0.0 if is_limited(self) else settings.BATCH_SECONDS
+    close_if_broken(alias)
     with told_of_jobs(self, _sends_events) as told:
         batch = Batch(alias, read(alias, pairs), message_id, seconds, stop=is_stopping, started=told.started)
         with holding(batch):

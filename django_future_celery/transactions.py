@@ -80,6 +80,19 @@ def leave_clean(before: Mapping[str, int]) -> None:
             connection.close()
 
 
+def close_if_broken(using: str) -> None:
+    """Have the next query open another connection if the one that an earlier task has left does not answer.
+
+    Celery leaves connections open if the project says so (``CELERY_DB_REUSE_MAX``), and checks none of them.
+    """
+    connection = connections[using]
+    if connection.errors_occurred and not connection.in_atomic_block:
+        if connection.connection is None or connection.is_usable():
+            connection.errors_occurred = False
+        else:
+            connection.close()
+
+
 def forget(connection: Any) -> None:
     """Have the next query open another connection: Django would keep one inside a block that nobody will leave."""
     del connections[connection.alias]

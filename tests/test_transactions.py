@@ -6,11 +6,12 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from django_future_celery import job_as_parameter, non_atomic_job, run_jobs
 from django_future_celery.runner import run_job
+from django_future_celery.transactions import close_if_broken
 from tests.factories import due_job, row_of
 from tests.shop.models import Ledger, Order
 
@@ -211,3 +212,25 @@ def test_a_start_that_had_to_wait_reads_the_clock_afterwards(alias, vendor, mode
 
     assert row_of(job)["attempts"] == 0
     assert ledger(alias) == []
+
+
+def test_a_connection_that_was_cut_between_two_messages_fails_one_of_them(alias, vendor):
+    if vendor == "sqlite":
+        pytest.skip("a file is never cut off")
+    job = job_of(fine, alias)
+    connection = connections[alias]
+    connection.connection.close()
+    with pytest.raises((OperationalError, InterfaceError)):
+        run_job(job.pk, 0, using=alias)
+    close_if_broken(alias)
+
+    assert run_job(job.pk, 0, using=alias).job.status == "complete"
+
+
+def test_an_error_that_leaves_the_connection_whole_does_not_close_it(alias):
+    connection = connections[alias]
+    connection.ensure_connection()
+    connection.errors_occurred, before = True, connection.connection
+    close_if_broken(alias)
+
+    assert (connection.errors_occurred, connection.connection) == (False, before)
