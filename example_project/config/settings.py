@@ -1,8 +1,13 @@
-"""Settings for development, on SQLite and a broker made of files unless two variables name servers:
+"""Settings for development, on SQLite and a broker made of files unless variables name servers:
 
 DATABASE_URL       postgres://user:password@host:5432/name or mysql://user:password@host:3306/name
 CELERY_BROKER_URL  redis://host:6379/0 or amqp://user:password@host:5672//
 EXAMPLE_VAR        the folder for all that is written at run time, example_project/var if not given
+FLOWER_URL         where the admin says that Flower is
+
+One more makes it a website for others, with no page that shows its inside when something fails:
+
+DJANGO_SECRET_KEY  a key of your own, which nobody else knows
 """
 
 import os
@@ -33,6 +38,9 @@ FUTURE_CELERY_PROMETHEUS = find_spec("prometheus_client") is not None
 METRICS_DIR = VAR_DIR / "metrics"
 METRICS_DIR.mkdir(exist_ok=True)
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(METRICS_DIR))
+
+#: The admin leads from a job to its tasks there.
+FUTURE_CELERY_FLOWER_URL = os.environ.get("FLOWER_URL")
 
 # -- Celery -----------------------------------------------------------------------------------------------------------
 
@@ -79,8 +87,12 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 
-SECRET_KEY = "for development only: never use this key for anything that others can reach"
-DEBUG = True
+KEY_OF_YOUR_OWN = os.environ.get("DJANGO_SECRET_KEY")
+SECRET_KEY = KEY_OF_YOUR_OWN or "for development only: never use this key for anything that others can reach"
+DEBUG = not KEY_OF_YOUR_OWN
+
+#: The names under which this machine reaches itself.
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -104,6 +116,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if find_spec("whitenoise"):
+    MIDDLEWARE.insert(1, "whitenoise.middleware.WhiteNoiseMiddleware")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -129,6 +143,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = "static/"
+#: Static files are served by the website from where they are, so that none need be collected.
+WHITENOISE_USE_FINDERS = True
 
 #: Mail is not sent but written: one file a message.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
