@@ -20,10 +20,11 @@ from django_future_celery.checks import RULES
 from django_future_celery.conf import Settings
 from django_future_celery.states import Status
 from tests.documents import BEFORE_THE_EXAMPLES, ROOT, Document, Project
+from tests.shipping.compose import example_environment, read
 from tests.test_layering import LAYERS, ON_TOP
 
 PAGES = {path.stem: Document(f"docs/{path.name}") for path in sorted((ROOT / "docs").glob("*.md"))}
-ALL = [*PAGES.values(), Document("README.md")]
+ALL = [*PAGES.values(), *(Document(name) for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"))]
 QUICKSTART = PAGES["quickstart"]
 
 
@@ -101,8 +102,22 @@ def test_each_shell_line_could_be_typed(page):
             assert re.fullmatch(r'pip install "django-future-celery\[(\w+)\]"', line)[1] in EXTRAS
         elif line.startswith("python manage.py "):
             assert line.split()[2] in get_commands()
+        elif line.startswith("cp "):
+            assert (ROOT / line.split()[1]).is_file()
+        elif line.startswith("docker compose "):
+            check_compose(line.split()[2:])
         else:
             check_celery(shlex.split(line))
+
+
+def check_compose(words):
+    """Fail unless what is executed in a service is one of Django's commands, and the service is there."""
+    if words[0] == "exec":
+        _, service, *python, command = words
+        assert service in read(example_environment())
+        assert python == ["python", "manage.py"] and command in get_commands()
+    else:
+        assert words[0] in ("up", "ps")
 
 
 def check_celery(words):
