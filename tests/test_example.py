@@ -17,7 +17,7 @@ from django.db import connections
 from tests.processes import alias_of, broker_url, wait_until
 
 MANAGE = Path(__file__).resolve().parent.parent / "example_project" / "manage.py"
-NOT_INHERITED = {"CELERY_BROKER_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
+NOT_INHERITED = {"CELERY_BROKER_URL", "DATABASE_URL", "DJANGO_SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
 TIMEOUT = 120
 
 

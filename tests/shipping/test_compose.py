@@ -102,9 +102,10 @@ def test_the_image_has_each_program_that_is_started():
     assert '--group example ".[beat]"' in DOCKERFILE
 
 
-def test_the_example_has_its_own_key_or_shows_no_insides():
+def test_the_example_has_its_own_key_or_shows_no_insides(tmp_path):
     code = "from config import settings as s; print(s.DEBUG, 'development only' in s.SECRET_KEY)"
-    for environment, printed in (({}, "True True"), ({"DJANGO_SECRET_KEY": "mine"}, "False False")):
+    for given, printed in (({}, "True True"), ({"DJANGO_SECRET_KEY": "mine"}, "False False")):
+        environment = {"EXAMPLE_VAR": str(tmp_path)} | given
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT / "example_project", env=environment, capture_output=True, text=True
         )

@@ -5,7 +5,6 @@ Each line that says "ignore" is a mistake that a checker must find: an ignore th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_type
 
@@ -94,12 +93,13 @@ def poll() -> str:
     return "polled"
 
 
-def decorated_functions_are_what_they_were() -> None:
-    assert_type(nag, Callable[..., Any])  # type: ignore[assert-type]  # pyright: ignore[reportAssertTypeFailure]
+def decorated_functions_are_what_they_were(job: ScheduledJob, order: Model) -> None:
+    nag(job, order, n=2)
     assert_type(send("ada@example.com"), bytes)
     assert_type(export(), int)
     assert_type(poll(), str)
 
+    nag(job)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     job_options(max_attempts="five")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     job_options(attempts=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
