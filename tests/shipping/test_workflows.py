@@ -68,6 +68,13 @@ def test_only_the_job_that_publishes_may_do_more_than_read_and_no_secret_is_used
     assert "secrets." not in "".join(path.read_text() for path in (GITHUB / "workflows").iterdir())
 
 
+def test_actions_of_others_are_named_by_commit_and_tag():
+    lines = [line for path in (GITHUB / "workflows").iterdir() for line in path.read_text().splitlines()]
+    used = [line.partition("uses: ")[2] for line in lines if "uses: " in line]
+    foreign = [name for name in used if not name.startswith("./")]
+    assert [name for name in foreign if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v[\d.]+", name)] == []
+
+
 def release(tag, folder):
     command = [ROOT / ".ci" / "release", tag, folder]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
