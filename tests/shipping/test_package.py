@@ -32,7 +32,7 @@ def imported():
     modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     found = packages_distributions()
     tops = {module.partition(".")[0] for module in modules} - {PACKAGE.name}
-    return {top: {name.lower() for name in found[top]} for top in tops & set(found)}
+    return {top: {name.lower().replace("_", "-") for name in found[top]} for top in tops & set(found)}
 
 
 def test_the_version_has_one_place():
