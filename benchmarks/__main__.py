@@ -22,7 +22,7 @@ from benchmarks import (
     measure_schedule,
     report,
 )
-from benchmarks.figures import Figures
+from benchmarks.figures import Figure, Figures
 from benchmarks.peers import PEERS, Peer
 from benchmarks.stage import ROOT, Stage
 
@@ -57,7 +57,7 @@ def main() -> None:
             for name in options.only:
                 section(name, stage, figures, options)
         finally:
-            write(options.results, figures, about)
+            write(options.results, options.only, figures, about)
     if any(figure.metric == "error" for figure in figures):
         raise SystemExit("Not all could be measured, see above.")
 
@@ -130,10 +130,14 @@ def described(peers: list[Peer]) -> dict[str, dict[str, str]]:
     }
 
 
-def write(folder: Path, figures: Figures, about: dict[str, Any]) -> None:
-    """Write what there is, also when a section broke off."""
+def write(folder: Path, sections: list[str], figures: Figures, about: dict[str, Any]) -> None:
+    """Write what there is, also when a section broke off; sections that were not measured stay as they were."""
     folder.mkdir(parents=True, exist_ok=True)
     raw = folder / "results.json"
+    before = json.loads(raw.read_text()) if raw.exists() else {"figures": [], "peers": {}}
+    kept = [each for each in (Figure(**figure) for figure in before["figures"]) if each.section not in sections]
+    figures = Figures(sorted([*kept, *figures], key=lambda each: list(SECTIONS).index(each.section)))
+    about = about | {"peers": before["peers"] | about["peers"]}
     raw.write_text(json.dumps(about | {"figures": [asdict(figure) for figure in figures]}, indent=1))
     (folder / "results.md").write_text(report.markdown(figures, about))
     environment.run("benchmarks.chart", str(raw), cwd=ROOT)

@@ -24,8 +24,8 @@ class Figure:
 class Figures:
     """All figures of a run by section, case and metric, in the order in which they came."""
 
-    def __init__(self) -> None:
-        self.all: dict[tuple[str, str, str], Figure] = {}
+    def __init__(self, figures: Iterable[Figure] = ()) -> None:
+        self.all = {(each.section, each.case, each.metric): each for each in figures}
 
     def __iter__(self) -> Iterator[Figure]:
         return iter(self.all.values())

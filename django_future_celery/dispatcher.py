@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, router, transaction
+from django.db.models import Q
 
 from django_future_celery import sticky
 from django_future_celery.clock import SECOND, database_now, to_datetime
@@ -21,7 +22,7 @@ from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.pruning import prune_in_tick
-from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.querysets import AHEAD, ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
 from django_future_celery.text import one_line
@@ -113,7 +114,7 @@ def tick(publish: Publish, using: str, terminate: Terminate | None = None) -> Ti
     wakes = [] if claim.more or broken else [ScheduledJob.objects.using(using).next_wake(after=now)]
     if sent > FEW:
         # By then workers have given back what they could not start in time.
-        wakes.append(now + int(settings.BATCH_SECONDS * SECOND))
+        wakes.append(now + int(1.5 * settings.BATCH_SECONDS * SECOND))
     if not claim.more:
         # Where jobs are due at each tick there would be no better time; a backlog goes first.
         wakes.append(prune_in_tick(using, now))
@@ -150,9 +151,9 @@ def take_due(using: str, now: int) -> Claim:
 
 
 def divide(objects: ScheduledJobQuerySet, now: int) -> Claim:
-    claim, moment = Claim(), to_datetime(now)
+    claim, moment, ahead = Claim(), to_datetime(now), to_datetime(now + AHEAD)
     for job in lock_due(objects, now, claim):
-        if job.time_slot_start > moment:
+        if job.time_slot_start > ahead:
             claim.early.append(job)
         elif job.time_slot_end is not None and job.time_slot_end < moment:
             claim.over.append(job)
@@ -162,15 +163,19 @@ def divide(objects: ScheduledJobQuerySet, now: int) -> Claim:
 
 
 def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[ScheduledJob]:
-    """Lock due rows: those whose message seems lost, which are in the window already, then what it has room for."""
-    rows = objects.woken(now).to_run()
+    """Lock due rows: those whose message seems lost, which are in the window already, then what it has room for.
+
+    Of the latter also those that are about to be due for the first time; a pause before another attempt is kept.
+    """
+    lost, due = objects.woken(now).sent().to_run(), objects.woken(now + AHEAD).filter(dispatched_at=None).to_run()
+    pausing = Q(wake_at__gt=now, attempts__gt=0)
     room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
-    jobs = list(rows.sent().order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
+    jobs = list(lost.order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
     size = settings.CLAIM_SIZE - len(jobs)
     narrow = room < size + settings.CLAIM_SIZE
     room = max(0, min(room, size))
     for priority in objects.priorities():
-        fresh = rows.not_running().filter(dispatched_at=None).level(priority).locked().first_rows(room)
+        fresh = due.not_running().exclude(pausing).level(priority).locked().first_rows(room)
         jobs, room = jobs + fresh, room - len(fresh)
         if room == 0:
             claim.more, claim.full = True, narrow

@@ -106,6 +106,14 @@ class CodeMissing(FutureCeleryError, ImportError):
     """A run found that this process does not have the job's code; nothing was called, and the start is taken back."""
 
 
+class NotYet(FutureCeleryError):
+    """A job is about to be due, in so many ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class ClaimLost(FutureCeleryError, RuntimeError):
     """This run no longer owns its row: its lease was taken over, or the row was deleted."""
 

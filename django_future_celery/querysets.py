@@ -29,6 +29,7 @@ from django_future_celery.clock import (
 )
 from django_future_celery.conf import settings
 from django_future_celery.durations import offset_of, start_of
+from django_future_celery.exceptions import NotYet
 from django_future_celery.options import check_relative_to
 from django_future_celery.statements import SQL, Given, Statement, update_sql
 from django_future_celery.states import END_STATES, Status
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from django_future_celery.models import ScheduledJob
+
+#: Microseconds that a message may leave before its job is due. On the way, and then in the worker, it waits for that
+#: instant, and the claim and the way take none of the time after it.
+AHEAD = SECOND // 20
 
 #: What every end state has in common: nobody waits for the row any more, and its unique key is free again.
 ENDED: Mapping[str, Any] = {"wake_at": None, "dispatched_at": None, "unique_key": None}
@@ -180,13 +185,13 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     # -- scheduled → scheduled --------------------------------------------------------------------------------------
 
     def lease(self, jobs: Iterable[ScheduledJob], now: int) -> list[ScheduledJob]:
-        """Mark due rows as sent and keep other ticks from them until their dispatch lease is over.
+        """Mark rows that are due, or about to be, as sent, and keep other ticks from them until their lease is over.
 
         Give the jobs whose row took the lease; a part of a group that did not is left for the next tick.
         """
         leased: list[ScheduledJob] = []
         for dispatches, group in _grouped(jobs, "dispatches"):
-            rows = self.scheduled().woken(now).filter(pk__in=_keys(group), dispatches=dispatches)
+            rows = self.scheduled().woken(now + AHEAD).filter(pk__in=_keys(group), dispatches=dispatches)
             won = rows.update(
                 wake_at=now + int(dispatch_patience(dispatches) * SECOND),
                 dispatched_at=to_datetime(now),
@@ -267,6 +272,9 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         Args:
             now: replaces the database's clock where the slot is checked, and nowhere else.
             missing: tells why this process cannot have the job's code; the job then waits for another process.
+
+        Raises:
+            NotYet: the message was sent ahead, and the slot is about to begin.
         """
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
@@ -279,6 +287,8 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             else:
                 clock: int = job.clock  # type: ignore[attr-defined]
                 moment = now or to_datetime(clock)
+                if now is None and 0 < job.due_at - clock <= AHEAD:
+                    raise NotYet((job.due_at - clock) / SECOND)
                 if not is_open(job, moment):
                     row.expire(moment)
                 elif self.win(job, clock, worker, task_id):

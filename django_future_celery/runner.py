@@ -40,6 +40,7 @@ from django_future_celery.exceptions import (
     ClaimLost,
     CodeMissing,
     JobCancelled,
+    NotYet,
     UnknownCallable,
     UnknownModel,
 )
@@ -63,6 +64,10 @@ logger = get_logger(__name__)
 
 #: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
+
+#: So many times a start waits for the instant at which its job is due, by the database's clock: once, unless that is
+#: set back meanwhile.
+MOST_EARLY = 10
 
 #: What the log says of an attempt, by the status after it.
 BAD_ENDS: dict[str, str] = {
@@ -126,8 +131,14 @@ def start(
     """
     rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
     task_id = task_id or task_id_of(message_id, pk)
-    job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
-    return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
+    for _ in range(MOST_EARLY):
+        try:
+            job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
+        except NotYet as early:
+            time.sleep(early.seconds)
+        else:
+            return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
+    return None
 
 
 def task_id_of(message_id: str, pk: int) -> str:

@@ -29,6 +29,7 @@ from django_future_celery.nudges import Nudges
 from django_future_celery.outages import BROKER, database, outages
 from django_future_celery.presence import Presence
 from django_future_celery.publishing import Publisher
+from django_future_celery.querysets import AHEAD
 from django_future_celery.states import Kind
 from django_future_celery.text import one_line
 
@@ -154,8 +155,10 @@ class DatabaseScheduler(PeriodicTasks):  # type: ignore[misc]
             return min(settings.WINDOW / MOST_STARTED_A_SECOND, WINDOW_FULL_SECONDS)
         if tick.more:
             return 0.0
-        wake = settings.TICK_SECONDS if tick.wake is None else (tick.wake - tick.now) / SECOND
-        return min(settings.TICK_SECONDS, wake)
+        if tick.wake is None:
+            return settings.TICK_SECONDS
+        ahead = AHEAD if tick.wake - tick.now > AHEAD else 0
+        return min(settings.TICK_SECONDS, (tick.wake - tick.now - ahead) / SECOND)
 
     # -- periodic tasks -----------------------------------------------------------------------------------------------
 

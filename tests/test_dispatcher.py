@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_future_celery import heartbeat, schedule_job
 from django_future_celery.clock import SECOND, database_now, to_datetime, to_micros
-from django_future_celery.dispatcher import FEW, MOST_REFUSED, databases, send, take_due, tick, tick_all
+from django_future_celery.dispatcher import AHEAD, FEW, MOST_REFUSED, databases, send, take_due, tick, tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import recover
@@ -405,6 +405,46 @@ class TestABrokenBroker:
             tick(publish, alias)
 
 
+@with_commits
+class TestAhead:
+    """A message may leave a moment before its job is due."""
+
+    def at(self, alias, micros, **columns):
+        moment = database_now(alias) + micros
+        return due_job(alias, time_slot_start=to_datetime(moment), wake_at=moment, **columns)
+
+    def test_what_is_about_to_be_due_is_sent(self, alias):
+        job, _ = self.at(alias, AHEAD // 2), self.at(alias, 3600 * SECOND)
+
+        assert pks(ticked(alias)) == [job.pk]
+
+    @pytest.mark.parametrize(
+        "columns",
+        [{"attempts": 1, "max_attempts": 2}, {"dispatched_at": timezone.now(), "dispatches": 1}],
+        ids=["a pause", "a lease"],
+    )
+    def test_what_lasts_is_kept_to_its_end(self, alias, columns):
+        job = self.at(alias, AHEAD - 1000, **columns)
+        done = tick([].extend, alias)
+
+        assert (done.sent, done.wake) == (0, job.wake_at)
+
+    def test_a_job_starts_when_it_is_due_and_not_before(self, alias):
+        job = self.at(alias, AHEAD // 2)
+        ticked(alias)
+        run_job(job.pk, 0, using=alias)
+
+        row = row_of(job)
+        assert row["status"] == "complete"
+        assert row["execution_start"] >= row["time_slot_start"]
+
+    def test_a_start_does_not_wait_for_a_slot_that_was_moved(self, alias):
+        job = self.at(alias, 60 * SECOND)
+
+        assert run_job(job.pk, 0, using=alias) is None
+        assert row_of(job)["status"] == "scheduled"
+
+
 def test_a_tick_that_let_jobs_share_messages_looks_again_when_some_may_be_given_back(alias, settings):
     settings.FUTURE_CELERY_BATCH_SECONDS = 3
     for _ in range(FEW):
@@ -415,7 +455,7 @@ def test_a_tick_that_let_jobs_share_messages_looks_again_when_some_may_be_given_
     shared = tick([].extend, alias)
 
     assert alone.wake > alone.now + 30 * SECOND
-    assert shared.wake == shared.now + 3 * SECOND
+    assert shared.wake == shared.now + 4.5 * SECOND
 
 
 class TestTheWindow:

@@ -262,9 +262,10 @@ def test_what_another_has_sent_is_not_sent_again_by_a_beat_whose_own_file_is_old
     assert tick(standby) == []
 
 
-def test_the_next_tick_is_not_before_the_database_says_that_the_job_is_due(beat, monkeypatch):
-    """Else it would find nothing, and the one after it would be late."""
-    assert next_tick_after(beat, monkeypatch, wake=7 * SECOND) == 102.0
+@pytest.mark.parametrize(("wake", "instant"), [(7.0, 101.95), (5.03, 100.03)])
+def test_the_next_tick_is_a_moment_ahead_of_what_is_due_next(beat, monkeypatch, wake, instant):
+    """By the database's clock. What is left behind inside that moment was not to be sent ahead."""
+    assert next_tick_after(beat, monkeypatch, wake=int(wake * SECOND)) == pytest.approx(instant)
 
 
 def next_tick_after(beat, monkeypatch, **columns):

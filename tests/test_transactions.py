@@ -214,12 +214,25 @@ def test_a_start_that_had_to_wait_reads_the_clock_afterwards(alias, vendor, mode
     assert ledger(alias) == []
 
 
+def cut_off(connection):
+    connection.ensure_connection()
+    kills = {
+        "postgresql": lambda: ("SELECT pg_terminate_backend(%s)", connection.connection.info.backend_pid),
+        "mysql": lambda: ("KILL %s", connection.connection.thread_id()),
+    }
+    other = connection.copy()
+    statement, process = kills[connection.vendor]()
+    with other.cursor() as cursor:
+        cursor.execute(statement, [process])
+    other.close()
+    time.sleep(0.5)
+
+
 def test_a_connection_that_was_cut_between_two_messages_fails_one_of_them(alias, vendor):
     if vendor == "sqlite":
         pytest.skip("a file is never cut off")
     job = job_of(fine, alias)
-    connection = connections[alias]
-    connection.connection.close()
+    cut_off(connections[alias])
     with pytest.raises((OperationalError, InterfaceError)):
         run_job(job.pk, 0, using=alias)
     close_if_broken(alias)

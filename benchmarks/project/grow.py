@@ -11,7 +11,7 @@ from django_future_celery import run_jobs  # isort: skip
 
 #: Spread over a year, so that none becomes due while somebody looks.
 LATER = "time_slot_start + i * interval '1 year' / {count}"
-LATER_MICROS = "wake_at + i * 31557600000000 / {count}"
+LATER_MICROS = "wake_at + i * (31557600000000 / {count})"
 
 
 def future(count: int) -> None:

@@ -88,7 +88,7 @@ BUGS = [
         "1e6 * SECOND",
         "flushed",
     ),
-    Bug("sent rows are not looked at again", "dispatcher.py", "rows.sent()", "rows.none()", "flushed"),
+    Bug("sent rows are not looked at again", "dispatcher.py", "objects.woken(now).sent()", "objects.none()", "flushed"),
     Bug("the claim is not recorded", "dispatcher.py", "objects.lease(claim.ready, now)", "claim.ready", "calm"),
     Bug("messages are sent before the claim is committed", "dispatcher.py", TAKE_DUE_AND_SEND, SEND_INSIDE, "calm"),
     Bug("renewal of any attempt's lease", "querysets.py", " if (job.pk, job.attempts) in mine", "", "revenant"),
@@ -137,7 +137,12 @@ BUGS = [
         "unanswered",
     ),
     Bug("in the storm: lost runs are not looked for", "dispatcher.py", "= recover(using, now)", "= Recovered()"),
-    Bug("in the storm: sent rows are not looked at again", "dispatcher.py", "rows.sent()", "rows.none()"),
+    Bug(
+        "in the storm: sent rows are not looked at again",
+        "dispatcher.py",
+        "objects.woken(now).sent()",
+        "objects.none()",
+    ),
 ]
 
 
