@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.contrib.contenttypes.models import ContentType
+from django.db import router
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete
 
@@ -39,8 +40,9 @@ class ScheduledJobs(GenericRelation):
         return jobs
 
     def cancel_jobs(self, instance: Model, using: str, **options: Any) -> None:
-        types = ContentType.objects.db_manager(using)
+        alias = router.db_for_write(self.remote_field.model, instance=instance)
+        types = ContentType.objects.db_manager(alias)
         content_type = types.get_for_model(instance, for_concrete_model=False)
         key = instance._meta.pk.value_to_string(instance)
-        jobs: Any = self.remote_field.model._default_manager.using(using)
+        jobs: Any = self.remote_field.model._default_manager.using(alias)
         jobs.scheduled().filter(content_type=content_type, object_id=key).cancel()

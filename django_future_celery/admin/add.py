@@ -75,7 +75,7 @@ class AddForm(forms.Form):
         help_text=_("Empty: as the callable or the settings say."),
     )
     content_type = forms.ModelChoiceField(
-        ContentType.objects.order_by("app_label", "model"),
+        ContentType.objects.none(),
         label=_("Content type"),
         required=False,
         help_text=_("Of the object that is the callable's first argument, if it takes one."),
@@ -83,6 +83,13 @@ class AddForm(forms.Form):
     object_id = forms.CharField(
         label=_("Object id"), max_length=content_objects.MAX_KEY, required=False, widget=forms.TextInput(attrs=MONO)
     )
+
+    def __init__(self, data: Any, using: str) -> None:
+        super().__init__(data)
+        self.using = using
+        types: Any = self.fields["content_type"]
+        # Of the database that keeps the job: elsewhere they have other numbers.
+        types.queryset = ContentType.objects.using(using).order_by("app_label", "model")
 
     def clean_date(self) -> datetime:
         return start_from(self.cleaned_data["date"])
@@ -104,32 +111,32 @@ class AddForm(forms.Form):
             raise forms.ValidationError(_("Give both content type and object id, or neither."))
         return data
 
-    def schedule(self, path: str, using: str) -> ScheduledJob | None:
+    def schedule(self, path: str) -> ScheduledJob | None:
         """Schedule the job as any code would; what is refused is told in the form."""
         data = self.cleaned_data
         try:
             return schedule(
                 data["date"],
                 path,
-                self.content_object(using),
+                self.content_object(),
                 data["expires"],
                 data["args"],
                 data["kwargs"],
                 queue=data["queue"] or None,
                 priority=data["priority"],
                 max_attempts=data["max_attempts"],
-                using=using,
+                using=self.using,
             )
         except FutureCeleryError as error:
             self.add_error(field_of(error), in_words(error))
             return None
 
-    def content_object(self, using: str) -> Model | None:
+    def content_object(self) -> Model | None:
         kind = self.cleaned_data["content_type"]
         if kind is None:
             return None
-        model = content_objects.model_of(kind.pk, using)
-        return content_objects.fetch(model, self.cleaned_data["object_id"], using)
+        model = content_objects.model_of(kind.pk, self.using)
+        return content_objects.fetch(model, self.cleaned_data["object_id"], self.using)
 
 
 def field_of(error: FutureCeleryError) -> str | None:
@@ -150,8 +157,8 @@ class AddJob(admin.ModelAdmin):  # type: ignore[type-arg]
         entry = callables.get(request.GET.get("callable_name", ""))
         if entry is None:
             return self.render_add(request, "choose.html", {"callables": callables.values()})
-        form = AddForm(request.POST if request.method == "POST" else None)
-        if form.is_valid() and (job := form.schedule(entry.path, router.db_for_write(ScheduledJob))):
+        form = AddForm(request.POST if request.method == "POST" else None, router.db_for_write(ScheduledJob))
+        if form.is_valid() and (job := form.schedule(entry.path)):
             self.log_addition(request, job, [{"added": {}}])
             return self.response_add(request, job)
         return self.render_add(request, "add.html", {"entry": entry, "form": form, "media": self.media + form.media})

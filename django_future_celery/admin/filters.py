@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import ModelAdmin
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -108,4 +109,6 @@ class TypesInUse(admin.RelatedFieldListFilter):
         while last is not None:
             used.append(last)
             last = types.filter(content_type_id__gt=last).first()
-        return field.get_choices(include_blank=False, limit_choices_to={"pk__in": used})
+        # From the database that has the jobs: elsewhere the types have other numbers.
+        named = ContentType.objects.using(rows.db).filter(pk__in=used).order_by("app_label", "model")
+        return [(each.pk, str(each)) for each in named]
