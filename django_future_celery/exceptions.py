@@ -106,7 +106,7 @@ class CodeMissing(FutureCeleryError, ImportError):
     """A run found that this process does not have the job's code; nothing was called, and the start is taken back."""
 
 
-class NotYet(FutureCeleryError):
+class NotYet(FutureCeleryError, RuntimeError):
     """A job is about to be due, in so many ``seconds``."""
 
     def __init__(self, seconds: float) -> None:

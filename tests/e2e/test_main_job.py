@@ -77,8 +77,10 @@ def test_two_beats_and_two_workers_run_each_of_2000_jobs_once(project):
         )
         for number in range(2000)
     )
+    # The workers first: one alone would be done before the other one has started.
     for number in (1, 2):
         stack.worker(name=f"worker{number}")
+    for number in (1, 2):
         stack.beat(name=f"beat{number}")
 
     rows = ScheduledJob.objects.using(alias)
