@@ -186,9 +186,7 @@ class ScheduledJob(models.Model):
     def failed_attempts(self) -> list[FailedAttempt]:
         """The attempts that failed before the last one, the oldest first."""
         return [
-            FailedAttempt(
-                **each | {name: datetime.fromisoformat(each[name]) for name in ("execution_start", "execution_end")}
-            )
+            FailedAttempt(**each | {name: _stored(each[name]) for name in ("execution_start", "execution_end")})
             for each in self.failures or ()
         ]
 
@@ -320,3 +318,8 @@ class Process(models.Model):
     @property
     def seen_at(self) -> datetime:
         return to_datetime(self.seen)
+
+
+def _stored(text: str) -> datetime:
+    """Give the instant as the other columns have it, also if ``USE_TZ`` was another one when it was written."""
+    return to_datetime(to_micros(datetime.fromisoformat(text)))
