@@ -23,7 +23,7 @@ SIZE = int(os.environ.get("TEST_PLAN_ROWS", "20000"))
 SAMPLE = 100
 #: What one statement may read: rows, or on SQLite steps, of which each hour takes a few for each row of a sample.
 #: A scan of the table, or of what is due, is far more.
-MOST = {"mysql": 1_000, "postgresql": 1_000, "sqlite": 100_000}
+MOST = {"mysql": 1_000, "postgresql": 1_000, "sqlite": 20_000}
 
 
 @pytest.mark.parametrize("filters", [{}, {"callable_name": "nowhere"}], ids=["all", "none"])

@@ -49,13 +49,15 @@ class Samples:
 
     def ended(self, status: Status, since: datetime | None = None) -> Sample:
         """The jobs that ended so, from ``since`` on, or the latest of them."""
+        rows: dict[str, Any] = {"status": status, "wake_at": None}
         when = {"execution_end__isnull": False} if since is None else {"execution_end__gte": since}
-        rows: dict[str, Any] = {"status": status, "wake_at": None, **when}
-        latest = self.every.filter(**rows).order_by("-execution_end", "-pk").values_list("execution_end", "pk")
+        every = self.every.filter(**rows, **when).order_by("-execution_end", "-pk")
+        latest = every.values_list("execution_end", "pk")
         cut, jobs = self.after(latest, self.most), self.jobs.filter(**rows)
         if cut is None:
-            return Sample(jobs)
+            return Sample(jobs.filter(**when))
         end, pk = cut
+        # One bound, for of two SQLite seeks by the first.
         if latest[0][0] > end:
             return Sample(jobs.filter(execution_end__gt=end), end)
         # One statement has ended more rows than a sample has, all at the same instant.
