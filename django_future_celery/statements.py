@@ -55,9 +55,9 @@ def cursor_of(connection: Any) -> Any:
     Those of Django bind parameters themselves, unless the option ``server_side_binding`` is on for all its queries, and
     then nothing is left to prepare. PostgreSQL takes longer to plan these statements than to run them.
     """
-    cursor = connection.cursor()
+    connection.ensure_connection()
     if getattr(connection.connection, "prepare_threshold", None) is None:
-        return cursor
+        return connection.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]

@@ -1,7 +1,8 @@
-"""Rows in every status, brought there by the arrows themselves."""
+"""Rows in every status, brought there by the arrows themselves, and somebody who looks at them."""
 
 from datetime import timedelta
 
+from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from django_future_celery.models import ScheduledJob
@@ -49,3 +50,10 @@ def job_in(status, alias, **columns):
 def row_of(job):
     """All columns as they are stored."""
     return ScheduledJob.objects.using(job._state.db).filter(pk=job.pk).values().get()
+
+
+def user_with(*codenames, **columns):
+    """Somebody who may enter the admin, with these permissions."""
+    user = User.objects.create_user("clerk", is_staff=True, **columns)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return user

@@ -12,6 +12,7 @@ from pathlib import Path
 import dj_database_url
 
 from tests.services import URLS, available
+from tests.site import INSTALLED_APPS, TEMPLATES  # noqa: F401
 
 _files = Path(tempfile.gettempdir()) / f"future-celery-tests-{os.getuid()}"
 _files.mkdir(exist_ok=True)
@@ -55,36 +56,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
 
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.messages",
-    "django.contrib.sessions",
-    "django.contrib.staticfiles",
-    "django_future_celery",
-    "tests.shop",
-]
-
-if os.environ.get("TEST_WITHOUT_BEAT") != "1":
-    INSTALLED_APPS.insert(0, "django_celery_beat")
-
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-]
-
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ]
-        },
-    }
 ]

@@ -5,7 +5,6 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.utils import timezone
@@ -16,7 +15,7 @@ from django_future_celery.admin.timeline import timeline
 from django_future_celery.clock import SECOND, database_now
 from django_future_celery.models import ScheduledJob
 from django_future_celery.states import Status
-from tests.factories import MINUTE, due_job, job_in, row_of, started_job
+from tests.factories import MINUTE, due_job, job_in, row_of, started_job, user_with
 
 pytestmark = pytest.mark.django_db
 
@@ -24,12 +23,6 @@ LIST = "/admin/django_future_celery/scheduledjob/"
 HOSTILE = "<script>alert('x')</script>"
 HOUR = timedelta(hours=1)
 DB = "default"
-
-
-def user_with(*codenames, **columns):
-    user = User.objects.create_user("clerk", is_staff=True, **columns)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    return user
 
 
 @pytest.fixture

@@ -61,6 +61,11 @@ def read_scheduled(rows: Rows, now: int, limit: int) -> list[int]:
     return [pk for _wake_at, pk in islice(heapq.merge(*levels), limit)]
 
 
+def short(name: str, label: Any, rows_of: Callable[[Rows], Rows]) -> Tab:
+    """A tab of rows that are always few."""
+    return Tab(name, label, lambda rows, now: rows_of(rows), lambda rows, now, limit: few(rows_of(rows), limit), False)
+
+
 def ended(status: Status, label: Any) -> Tab:
     def rows_of(rows: Rows, now: int) -> Rows:
         return rows.ended_as(status)
@@ -81,20 +86,8 @@ TABS = {
             read_scheduled,
             by_id=False,
         ),
-        Tab(
-            "sent",
-            pgettext_lazy("jobs", "sent"),
-            lambda rows, now: rows.sent(),
-            lambda rows, now, limit: few(rows.sent(), limit),
-            by_id=False,
-        ),
-        Tab(
-            "running",
-            pgettext_lazy("jobs", "running"),
-            lambda rows, now: rows.in_progress(),
-            lambda rows, now, limit: few(rows.in_progress(), limit),
-            by_id=False,
-        ),
+        short("sent", pgettext_lazy("jobs", "sent"), lambda rows: rows.sent()),
+        short("running", pgettext_lazy("jobs", "running"), lambda rows: rows.in_progress()),
         ended(Status.COMPLETE, pgettext_lazy("jobs", "complete")),
         ended(Status.FAILED, pgettext_lazy("jobs", "failed")),
         ended(Status.EXPIRED, pgettext_lazy("jobs", "expired")),

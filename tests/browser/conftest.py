@@ -4,7 +4,7 @@ import shutil
 from contextlib import ExitStack
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.utils import timezone
@@ -102,12 +102,6 @@ def session_of(user):
     client = Client()
     client.force_login(user)
     return client.cookies["sessionid"].value
-
-
-def user_with(*codenames, **columns):
-    user = User.objects.create_user("clerk", is_staff=True, **columns)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    return user
 
 
 @pytest.fixture

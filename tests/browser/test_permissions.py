@@ -5,9 +5,8 @@ from playwright.sync_api import expect
 
 from django_future_celery.models import ScheduledJob
 from django_future_celery.states import Status
-from tests.browser.conftest import user_with
 from tests.browser.steps import ADD, LIST, OVERVIEW, callables, page_of
-from tests.factories import due_job, job_in, row_of
+from tests.factories import due_job, job_in, row_of, user_with
 
 
 @pytest.fixture

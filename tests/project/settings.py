@@ -4,25 +4,13 @@ import json
 import os
 
 import tests.services  # noqa: F401  PyMySQL stands in for mysqlclient
+from tests.site import INSTALLED_APPS, TEMPLATES  # noqa: F401
 
 SECRET_KEY = "for tests only"
 ALLOWED_HOSTS = ["127.0.0.1"]
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.messages",
-    "django.contrib.sessions",
-    "django.contrib.staticfiles",
-    "django_future_celery",
-    "tests.shop",
-]
-if os.environ.get("TEST_WITHOUT_BEAT") != "1":
-    INSTALLED_APPS += ["django_celery_beat"]
-
 MIDDLEWARE = [
     "tests.project.security.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -30,20 +18,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-]
-
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ]
-        },
-    }
 ]
 
 CELERY_WORKER_SEND_TASK_EVENTS = True
