@@ -36,7 +36,7 @@ from django_future_celery.text import one_line
 logger = logging.getLogger(__name__)
 
 #: More jobs than workers start in a second. A window that is full gets the time that they take for it, so that it is
-#: filled up by a claim of many jobs, who share messages, and not again and again by the few that were just started.
+#: filled up by a claim of many jobs, which share messages, and not again and again by the few just started.
 MOST_STARTED_A_SECOND = 5000
 #: The longest such pause: what is urgent waits for a place.
 WINDOW_FULL_SECONDS = 0.2
