@@ -8,6 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main() -> None:
     python = environment.prepare(options.python)
     figures = Figures()
     with Stage(python, options.postgresql, options.redis) as stage:
-        about = {"machine": environment.machine(stage), "options": told(options)}
+        about = {"machine": environment.machine(stage), "runs": dict.fromkeys(options.only, told(options))}
         options.peers = present(options.peers, about["machine"]["python"])
         about["peers"] = described(options.peers)
         stage.create_tables([peer for peer in PEERS.values() if peer in options.peers or peer.name in NEEDED])
@@ -57,7 +58,7 @@ def main() -> None:
             for name in options.only:
                 section(name, stage, figures, options)
         finally:
-            write(options.results, options.only, figures, about)
+            write(options.results, figures, about)
     if any(figure.metric == "error" for figure in figures):
         raise SystemExit("Not all could be measured, see above.")
 
@@ -106,7 +107,8 @@ def names(known: dict[str, Any]) -> Callable[[str], list[str]]:
 
 
 def told(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("jobs", "rounds", "seconds", "millions")}
+    when = datetime.now(UTC).isoformat(timespec="minutes")
+    return {"when": when} | {name: getattr(options, name) for name in ("jobs", "rounds", "seconds", "millions")}
 
 
 def present(peers: list[Peer], python: str) -> list[Peer]:
@@ -130,14 +132,14 @@ def described(peers: list[Peer]) -> dict[str, dict[str, str]]:
     }
 
 
-def write(folder: Path, sections: list[str], figures: Figures, about: dict[str, Any]) -> None:
+def write(folder: Path, figures: Figures, about: dict[str, Any]) -> None:
     """Write what there is, also when a section broke off; sections that were not measured stay as they were."""
     folder.mkdir(parents=True, exist_ok=True)
     raw = folder / "results.json"
-    before = json.loads(raw.read_text()) if raw.exists() else {"figures": [], "peers": {}}
-    kept = [each for each in (Figure(**figure) for figure in before["figures"]) if each.section not in sections]
+    before = json.loads(raw.read_text()) if raw.exists() else {"figures": [], "peers": {}, "runs": {}}
+    kept = [each for each in (Figure(**figure) for figure in before["figures"]) if each.section not in about["runs"]]
     figures = Figures(sorted([*kept, *figures], key=lambda each: list(SECTIONS).index(each.section)))
-    about = about | {"peers": before["peers"] | about["peers"]}
+    about = about | {name: before[name] | about[name] for name in ("peers", "runs")}
     raw.write_text(json.dumps(about | {"figures": [asdict(figure) for figure in figures]}, indent=1))
     (folder / "results.md").write_text(report.markdown(figures, about))
     environment.run("benchmarks.chart", str(raw), cwd=ROOT)

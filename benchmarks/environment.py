@@ -7,7 +7,6 @@ import os
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +69,10 @@ def machine(stage: Stage) -> dict[str, Any]:
     redis = stage.redis.info("server")["redis_version"]
     keeps = stage.redis.config_get("appendonly")["appendonly"]
     return {
-        "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": python_version(),
         "postgresql": "{server_version}, fsync {fsync}, synchronous_commit {synchronous_commit}".format(**settings),
         "durable commits": durable,
         "redis": f"{redis}, appendonly {keeps}",
-        "load_before": list(os.getloadavg()),
     }

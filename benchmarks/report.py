@@ -31,17 +31,23 @@ RULES = {
 
 
 def markdown(figures: Figures, about: Mapping[str, Any]) -> str:
-    """Write everything down; ``about`` has ``machine``, ``options``, and ``peers`` with a title and a how each."""
+    """Write everything down; ``about`` has ``machine``, ``runs`` by section, and ``peers`` with a title and a how."""
     lines = ["# Benchmarks", "", "Medians; in brackets the lowest and the highest of the rounds.", ""]
     if not about["machine"]["durable commits"]:
         lines += ["**Commits did not wait for the disk here, so these figures tell nothing about real servers.**", ""]
-    lines += [f"- {name}: {value}" for name, value in {**about["machine"], **about["options"]}.items()]
+    lines += [f"- {name}: {value}" for name, value in about["machine"].items()]
     for section in figures.sections():
-        lines += ["", f"## {TITLES[section]}", "", RULES[section], ""]
-        lines += table([figure for figure in figures if figure.section == section], about["peers"])
+        lines += ["", f"## {TITLES[section]}", "", *measured(section, figures, about)]
     lines += ["", "## How each is configured", ""]
     lines += [f"- **{peer['title']}** ({peer['versions']}): {peer['how']}" for peer in about["peers"].values()]
     return "\n".join(lines) + "\n"
+
+
+def measured(section: str, figures: Iterable[Figure], about: Mapping[str, Any]) -> list[str]:
+    """Tell what was measured in a section, with which options, and what was found."""
+    run = ", ".join(f"{name} {value}" for name, value in about["runs"][section].items())
+    found = [figure for figure in figures if figure.section == section]
+    return [RULES[section], "", f"*Measured with: {run}.*", "", *table(found, about["peers"])]
 
 
 def table(figures: Iterable[Figure], peers: Mapping[str, Mapping[str, str]]) -> list[str]:

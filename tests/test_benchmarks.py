@@ -14,7 +14,7 @@ from django_future_celery.models import ScheduledJob
 
 ABOUT = {
     "machine": {"cores": 2, "durable commits": True},
-    "options": {"jobs": 10},
+    "runs": {"drain": {"when": "yesterday", "jobs": 10}},
     "peers": {name: {"title": name.title(), "how": "As it comes.", "versions": "1.0"} for name in ("slow", "fast")},
 }
 
@@ -46,6 +46,10 @@ def test_what_could_not_be_measured_is_in_the_table_with_the_reason(figures):
 
 def test_the_results_say_how_each_is_configured(figures):
     assert "- **Slow** (1.0): As it comes." in report.markdown(figures, ABOUT)
+
+
+def test_each_section_tells_with_which_options_it_was_measured(figures):
+    assert "*Measured with: when yesterday, jobs 10.*" in report.markdown(figures, ABOUT)
 
 
 def test_figures_from_a_server_whose_commits_do_not_last_are_marked(figures):

@@ -6,7 +6,7 @@ from pathlib import Path
 from sphinx.util.docutils import SphinxDirective
 
 from benchmarks.figures import Figure
-from benchmarks.report import RULES, table
+from benchmarks.report import measured
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "results.json"
 
@@ -24,14 +24,15 @@ class Measured(SphinxDirective):
 class Machine(SphinxDirective):
     def run(self):
         about = read()
-        facts = {**about["machine"], **about["options"]} if about else {}
+        facts = about["machine"] if about else {}
         return self.parse_text_to_nodes("\n".join(f"- {name}: {value}" for name, value in facts.items()) or NOT_YET)
 
 
 def lines(section):
     about = read()
-    found = [Figure(**each) for each in about["figures"] if each["section"] == section] if about else []
-    return [RULES[section], "", *table(found, about["peers"])] if found else [NOT_YET]
+    if not about or section not in about["runs"]:
+        return [NOT_YET]
+    return measured(section, [Figure(**each) for each in about["figures"]], about)
 
 
 def read():
