@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from django_future_celery import arrays
 from django_future_celery.calls import Job
 from django_future_celery.exceptions import FutureCeleryError, InvalidArguments
 from django_future_celery.models import ScheduledJob
@@ -56,12 +57,15 @@ def arguments(job: Any) -> tuple[Any, ...]:
 
 
 def insert(rows: list[ScheduledJob], database: str) -> None:
-    # MySQL, other than MariaDB, tells no ids of rows that were inserted together, and a job without its id is lost to
-    # its caller: there each row is a statement of its own.
-    together = connections[database].features.can_return_rows_from_bulk_insert
+    connection = connections[database]
     with transaction.atomic(using=database):
-        if together:
+        if connection.vendor == "postgresql":
+            for first in range(0, len(rows), CHUNK):
+                arrays.insert(rows[first : first + CHUNK], database)
+        elif connection.features.can_return_rows_from_bulk_insert:
             ScheduledJob.objects.using(database).bulk_create(rows, batch_size=CHUNK)
-            return
-        for row in rows:
-            row.save(using=database)
+        else:
+            # MySQL, other than MariaDB, tells no ids of rows that were inserted together, and a job without its id is
+            # lost to its caller.
+            for row in rows:
+                row.save(using=database)

@@ -1,4 +1,4 @@
-"""The settings: one class, typed defaults, read when they are used."""
+"""The settings: one class, typed defaults, read when they are first used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.signals import setting_changed
 
 PREFIX = "FUTURE_CELERY_"
 
@@ -142,11 +143,25 @@ class Settings:
     FLOWER_URL: str | None = None
 
     def __getattribute__(self, name: str) -> Any:
-        default = super().__getattribute__(name)
-        return getattr(django_settings, PREFIX + name, default) if name.isupper() else default
+        if not name.isupper():
+            return super().__getattribute__(name)
+        # Kept: Django takes its time to say that a project has not set one, and each job asks for several.
+        if name not in _values:
+            _values[name] = getattr(django_settings, PREFIX + name, super().__getattribute__(name))
+        return _values[name]
 
 
 settings = Settings()
+
+_values: dict[str, Any] = {}
+
+
+def forget(*, setting: str, **options: Any) -> None:
+    """Have a setting read anew that a test has changed."""
+    _values.pop(setting.removeprefix(PREFIX), None)
+
+
+setting_changed.connect(forget, dispatch_uid=__name__)
 
 #: The tick as a periodic task, for projects that run another beat scheduler than ours:
 #: ``app.conf.beat_schedule = BEAT_SCHEDULE``, or its entry among your own.

@@ -8,6 +8,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router, transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_future_celery import content_objects, serializers, watching
@@ -81,7 +82,7 @@ class ScheduledJob(models.Model):
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
     #: The id of the job that reschedule() made this one from. No index: nothing asks for the jobs made from one.
     rescheduled_from = models.BigIntegerField(_("rescheduled from"), null=True, editable=False)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     #: What connects the run with whoever scheduled it, as headers of OpenTelemetry; NULL unless that is on.
     trace_context = models.JSONField(_("trace context"), null=True, editable=False, default=watching.trace_context)
 

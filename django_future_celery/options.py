@@ -55,7 +55,8 @@ def chosen(given: Mapping[str, Any], function: Callable[..., Any] | None) -> dic
     """Give the columns of a new job: as the call says, or else the callable, or else the settings."""
     declared = getattr(function, DECLARED, None)
     declared = declared if isinstance(declared, dict) else {}
-    return checked({"max_attempts": settings.MAX_ATTEMPTS, **declared, **checked(given)})
+    said = {name: value for name, value in given.items() if value is not None}
+    return checked({"max_attempts": settings.MAX_ATTEMPTS, **declared, **said})
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:

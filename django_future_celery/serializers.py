@@ -30,10 +30,16 @@ def dumps(value: object, *, bind: str) -> str:
     Model instances are references into the database that the router writes them to.
     Raises InvalidArguments, naming the part, for what would not come back equal and of the same type.
     """
-    # What most calls have.
+    return _encode(_Writer().write(value, Place(bind)))
+
+
+def plain(value: object) -> str | None:
+    """Give what ``dumps`` would, for what most calls have: nothing, or values without parts in a dict; else None."""
     if not value and type(value) in _EMPTY:
         return _EMPTY[type(value)]
-    return _encode(_Writer().write(value, Place(bind)))
+    if type(value) is dict and _is_object(value) and all(map(is_json, value.values())):
+        return _encode(value)
+    return None
 
 
 def loads(text: str, *, bind: str) -> Any:
@@ -61,6 +67,11 @@ def preview(text: str) -> str:
 
 _EMPTY: dict[type, str] = {tuple: '{"$tuple":[]}', list: "[]", dict: "{}"}
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _is_object(value: dict[Any, Any]) -> bool:
+    """Tell whether JSON can have the keys, and none looks like a tag."""
+    return all(type(key) is str and is_json(key) and not key.startswith("$") for key in value)
 
 
 class _Cycle(Exception):
@@ -109,7 +120,7 @@ class _Writer:
         return {f"${type(value).__name__}": self.write_list(value, place)}
 
     def write_dict(self, value: dict[Any, Any], place: Place) -> dict[str, Any]:
-        if all(type(key) is str and is_json(key) and not key.startswith("$") for key in value):
+        if _is_object(value):
             return {key: item if is_json(item) else self.write(item, place.at(key)) for key, item in value.items()}
         keys = self.write_list(value, place.part("keys"))
         values = self.write_list(value.values(), place.part("values"))

@@ -9,11 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from django.core.signals import setting_changed
 
 from django_future_celery.conf import settings
 from django_future_celery.logs import current_job
@@ -32,7 +29,7 @@ def watched(job: ScheduledJob) -> Iterator[None]:
     before = current_job.set(job)
     try:
         with ExitStack() as stack:
-            if is_on("OPENTELEMETRY"):
+            if settings.OPENTELEMETRY:
                 with harmless():
                     stack.enter_context(tracing().span_of(job))
             yield
@@ -52,10 +49,10 @@ def ended(job: ScheduledJob, error: BaseException | None = None, *, ran: bool = 
         error: what ended the run, if that is known here.
         ran: its times are those of a run that has just ended here.
     """
-    if is_on("OPENTELEMETRY"):
+    if settings.OPENTELEMETRY:
         with harmless():
             tracing().end(job, error)
-    if is_on("PROMETHEUS"):
+    if settings.PROMETHEUS:
         with harmless():
             metrics().count(job, ran)
     send_end(job, error)
@@ -76,7 +73,7 @@ def send_end(job: ScheduledJob, error: BaseException | None) -> None:
 
 def all_ended(jobs: Iterable[ScheduledJob]) -> None:
     """Tell how jobs ended that one UPDATE has ended. ``jobs`` is a queryset, and read only if somebody watches."""
-    if is_on("PROMETHEUS") or any(signal.receivers for signal in SIGNALS):
+    if settings.PROMETHEUS or any(signal.receivers for signal in SIGNALS):
         with harmless():
             for job in jobs:
                 ended(job, ran=False)
@@ -84,24 +81,11 @@ def all_ended(jobs: Iterable[ScheduledJob]) -> None:
 
 def trace_context() -> dict[str, str] | None:
     """Give what connects the run of a job with whoever schedules it now, if traces are on and there is one."""
-    if is_on("OPENTELEMETRY"):
+    if settings.OPENTELEMETRY:
         with harmless():
             carrier: dict[str, str] | None = tracing().carrier()
             return carrier
     return None
-
-
-@cache
-def is_on(name: str) -> bool:
-    """Whether a setting is on; kept, since Django takes its time to say that a project has not set one."""
-    return bool(getattr(settings, name))
-
-
-def forget_settings(**options: Any) -> None:
-    is_on.cache_clear()
-
-
-setting_changed.connect(forget_settings, dispatch_uid="django_future_celery.watching")
 
 
 def tracing() -> Any:

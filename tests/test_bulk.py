@@ -1,9 +1,11 @@
 """schedule_jobs: all calls are checked, then all rows are inserted, in few statements."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections, transaction
+from django.forms import model_to_dict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -97,6 +99,63 @@ class TestTheRows:
             schedule_jobs(jobs, using=alias)
 
         assert sum(query["sql"].startswith("INSERT") for query in queries) == 2
+
+    def test_may_be_all_the_same(self, alias, rows):
+        jobs = schedule_jobs([Job(START, f"{PATH}nothing") for _ in range(3)], using=alias)
+
+        assert len({job.pk for job in jobs}) == rows.count() == 3
+
+    def test_may_differ_in_whether_there_is_a_value(self, alias):
+        ends = [None, START + timedelta(hours=1), None]
+        options = [{"time_limit": 2.5}, {}, {"max_attempts": 4, "queue": "slow"}]
+        jobs = schedule_jobs(
+            [Job(START, f"{PATH}nothing", expires=end, **more) for end, more in zip(ends, options, strict=True)],
+            using=alias,
+        )
+
+        stored = [row_of(job) for job in jobs]
+        assert [row["time_slot_end"] for row in stored] == ends
+        assert [row["time_limit"] for row in stored] == [2.5, None, None]
+        assert [(row["max_attempts"], row["queue"]) for row in stored] == [(1, ""), (1, ""), (4, "slow")]
+
+    def test_keep_text_as_it_is(self, alias):
+        texts = ["", " ", "NULL", '"', "\\", "{a,b}", "'; --", "%s", "ü\n\t", "\x00"]
+        jobs = schedule_jobs([Job(START, f"{PATH}add", args=[text]) for text in texts], using=alias)
+
+        assert [ScheduledJob.objects.using(alias).get(pk=job.pk).args for job in jobs] == [[text] for text in texts]
+
+    def test_are_on_time_though_their_times_are_equal(self, alias, settings):
+        """To Python, two datetimes of a zone that differ in ``fold`` alone are equal, and an hour apart."""
+        settings.USE_TZ = True
+        berlin = ZoneInfo("Europe/Berlin")
+        times = [datetime(2040, 10, 28, 2, 30, fold=fold, tzinfo=berlin) for fold in (0, 1)]
+        first, second = schedule_jobs([Job(time, f"{PATH}nothing") for time in times], using=alias)
+
+        assert second.due_at - first.due_at == 3600 * 1_000_000
+
+    def test_have_the_object_as_it_was_at_each_job(self, alias):
+        """Copying an object by giving it another key is an idiom of Django's."""
+        order = Order()
+
+        def copies():
+            for _ in range(3):
+                order.pk, order._state.adding = None, True
+                order.save(using=alias)
+                yield Job(START, f"{PATH}note_object", content_object=order)
+
+        jobs = schedule_jobs(copies(), using=alias)
+
+        assert len({job.object_id for job in jobs}) == 3
+        assert [job.fetch_content_object().pk for job in jobs] == [int(job.object_id) for job in jobs]
+
+    def test_are_instances_as_any(self, alias):
+        [job] = schedule_jobs([Job(START, f"{PATH}nothing")], using=alias)
+        stored = ScheduledJob.objects.using(alias).get(pk=job.pk)
+
+        assert vars(job).keys() == vars(stored).keys() == vars(ScheduledJob()).keys()
+        assert model_to_dict(job) == model_to_dict(stored)
+        assert job == stored
+        assert not job._state.adding
 
     def test_are_gone_with_the_callers_transaction(self, alias, rows):
         with transaction.atomic(using=alias):

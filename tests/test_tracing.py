@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from django_future_celery import schedule_job
+from django_future_celery import Job, schedule_job, schedule_jobs
 from django_future_celery.clock import SECOND
 from django_future_celery.recovery import recover
 from django_future_celery.runner import run_job
@@ -61,6 +61,18 @@ def test_the_run_belongs_to_the_trace_in_which_it_was_scheduled(alias, exporter,
     assert note.attributes["django_future_celery.job_id"] == job.pk
     assert note.attributes["django_future_celery.attempt"] == 1
     assert note.attributes["django_future_celery.status"] == "complete"
+
+
+def test_jobs_that_are_scheduled_together_belong_each_to_its_span(alias, tracer):
+    def calls():
+        for name in ("first", "second"):
+            with tracer.start_as_current_span(name):
+                yield Job("0s", "tests.shop.jobs.note")
+        yield Job("0s", "tests.shop.jobs.note")
+
+    first, second, neither = (row_of(job)["trace_context"] for job in schedule_jobs(calls(), using=alias))
+    assert first["traceparent"] != second["traceparent"]
+    assert not neither
 
 
 def test_the_run_is_linked_to_the_span_of_whoever_runs_it(alias, exporter, tracer):

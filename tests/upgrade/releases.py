@@ -87,8 +87,6 @@ def as_json(field, row):
 
 def insert(model, rows, alias):
     fields = {field.name: field for field in model._meta.concrete_fields}
-    for field in fields.values():
-        field.auto_now_add = False  # The rows know when.
     model._base_manager.using(alias).bulk_create(
         model(**{fields[name].attname: as_stored(fields[name], value, alias) for name, value in row.items()})
         for row in rows
