@@ -27,7 +27,8 @@ def insert(rows: Sequence[Model], using: str) -> None:
 
     Django's ``bulk_create`` sends each value of each row, and most of ours are the same in all.
     """
-    connection, meta = connections[using], rows[0]._meta
+    connection = connections[using]
+    meta: Any = rows[0]._meta
     fields = [field for field in meta.concrete_fields if not field.primary_key]
     values = zip(*map(attrgetter(*(field.attname for field in fields)), rows), strict=True)
     columns = [column_of(field, each, connection) for field, each in zip(fields, values, strict=True)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 
 from django_future_celery.clock import database_now, to_datetime
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet, is_open
+from django_future_celery.rows import twin
 from django_future_celery.runner import Outcome, Run, adopt, finish_and_start, missing_code, start, take_back
 
 FOREVER = float("inf")
@@ -92,7 +92,7 @@ class Batch:
         if job is None or not is_open(job, self.now or to_datetime(now)) or missing_code(job):
             return None
         self.tried = (job.pk, job.attempts, now)
-        return copy(job)  # What waits stays as it was read: a start may yet be rolled back.
+        return twin(job)  # What waits stays as it was read: a start may yet be rolled back.
 
     def take(self) -> ScheduledJob | None:
         try:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from django_future_celery.models import ScheduledJob
+
 
 class FutureCeleryError(Exception):
     """The base of all errors of this package."""
@@ -107,11 +109,11 @@ class CodeMissing(FutureCeleryError, ImportError):
 
 
 class NotYet(FutureCeleryError, RuntimeError):
-    """A job is about to be due, in so many ``seconds``."""
+    """A job is about to be due."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
+    def __init__(self, job: ScheduledJob) -> None:
+        super().__init__(job.pk)
+        self.job = job
 
 
 class ClaimLost(FutureCeleryError, RuntimeError):

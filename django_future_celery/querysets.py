@@ -274,7 +274,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             missing: tells why this process cannot have the job's code; the job then waits for another process.
 
         Raises:
-            NotYet: the message was sent ahead, and the slot is about to begin.
+            NotYet: the message was sent ahead, and the slot of the job that it has is about to begin.
         """
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
@@ -288,7 +288,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
                 clock: int = job.clock  # type: ignore[attr-defined]
                 moment = now or to_datetime(clock)
                 if now is None and 0 < job.due_at - clock <= AHEAD:
-                    raise NotYet((job.due_at - clock) / SECOND)
+                    raise NotYet(job)
                 if not is_open(job, moment):
                     row.expire(moment)
                 elif self.win(job, clock, worker, task_id):
@@ -367,8 +367,14 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return _moved(job, COMPLETED | completed, done), _moved(following, STARTED | changes, started)
 
     def start_free(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
-        free = self.filter(pk=job.pk).only("pk").locked() if connections[self.db].vendor == "mysql" else [job]
-        return bool(free) and self.win(job, clock, worker, task_id)
+        """Start ``job`` unless somebody holds its row, or that is not as it was read."""
+        if connections[self.db].vendor == "postgresql":
+            changes = _start_at(job, clock, worker, task_id)
+            cursor = START_FREE.execute(self, job.time_slot_end is None, **_as_read(job, clock), **changes)
+            return _moved(job, STARTED | changes, cursor.rowcount == 1)
+        with transaction.atomic(using=self.db, savepoint=False):
+            free = self.filter(pk=job.pk).only("pk").locked() if connections[self.db].vendor == "mysql" else [job]
+            return bool(free) and self.win(job, clock, worker, task_id)
 
     def fail(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
         changes = {"execution_end": ended, "error": error}
@@ -512,9 +518,23 @@ def _waiting(rows: ScheduledJobQuerySet, endless: bool) -> ScheduledJobQuerySet:
     return row.filter(LessThanOrEqual(DatabaseClock(), _given(rows, "wake_at", "latest")))
 
 
+def _free(rows: ScheduledJobQuerySet, endless: bool) -> ScheduledJobQuerySet:
+    """The waiting row, unless somebody holds it."""
+    free = _waiting(rows, endless).select_for_update(skip_locked=True).values("pk")
+    return _waiting(rows, endless).filter(pk__in=free)
+
+
 def _start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
+    return _started(rows, _waiting(rows, endless))
+
+
+def _start_free(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
+    return _started(rows, _free(rows, endless))
+
+
+def _started(rows: ScheduledJobQuerySet, row: QuerySet[Any]) -> SQL:
     varies = _given_all(rows, "attempts", "wake_at", "execution_start", "worker", "task_id")
-    return update_sql(_waiting(rows, endless), STARTED | varies)
+    return update_sql(row, STARTED | varies)
 
 
 def _complete(rows: ScheduledJobQuerySet) -> SQL:
@@ -524,16 +544,15 @@ def _complete(rows: ScheduledJobQuerySet) -> SQL:
 
 def _complete_and_start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
     """Both in one round trip to PostgreSQL."""
-    free = _waiting(rows, endless).select_for_update(skip_locked=True).values("pk")
-    varies = _given_all(rows, "attempts", "wake_at", "execution_start", "worker", "task_id")
-    both = _waiting(rows, endless).filter(pk__in=free).extra(where=["EXISTS (SELECT 1 FROM done)"])
-    (first, its_params), (second, more_params) = _complete(rows), update_sql(both, STARTED | varies)
+    both = _free(rows, endless).extra(where=["EXISTS (SELECT 1 FROM done)"])
+    (first, its_params), (second, more_params) = _complete(rows), _started(rows, both)
     counts = "SELECT (SELECT count(*) FROM done), (SELECT count(*) FROM started)"
     sql = f"WITH done AS ({first} RETURNING 1), started AS ({second} RETURNING 1) {counts}"
     return sql, [*its_params, *more_params]
 
 
-START, COMPLETE, COMPLETE_AND_START = Statement(_start), Statement(_complete), Statement(_complete_and_start)
+START, START_FREE = Statement(_start), Statement(_start_free)
+COMPLETE, COMPLETE_AND_START = Statement(_complete), Statement(_complete_and_start)
 
 
 def _after(column: str, text: str) -> Case:

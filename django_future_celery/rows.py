@@ -175,10 +175,20 @@ def defaults() -> Mapping[str, Any]:
 
 
 def new_row(database: str, columns: Mapping[str, Any]) -> ScheduledJob:
+    values = {**defaults(), **columns, "trace_context": trace_context()}
+    return instance(values, database, adding=True)
+
+
+def twin(job: ScheduledJob) -> ScheduledJob:
+    """Give another instance of a stored row, with the same values."""
+    return instance(vars(job), job._state.db, adding=False)
+
+
+def instance(values: Mapping[str, Any], database: str | None, *, adding: bool) -> ScheduledJob:
     """Make an instance as unpickling does, from its values: with 30 columns, Django's way takes ten times as long."""
     job = ScheduledJob.__new__(ScheduledJob)
-    vars(job).update({**defaults(), **columns, "trace_context": trace_context(), "_state": ModelState()})
-    job._state.db = database
+    vars(job).update(values, _state=ModelState())
+    job._state.db, job._state.adding = database, adding
     return job
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -34,7 +35,7 @@ from django_future_celery.callables import (
     resolve,
     takes_job,
 )
-from django_future_celery.clock import database_now, to_datetime
+from django_future_celery.clock import SECOND, database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import (
     ClaimLost,
@@ -65,10 +66,6 @@ logger = get_logger(__name__)
 #: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
 
-#: So many times a start waits for the instant at which its job is due, by the database's clock: once, unless that is
-#: set back meanwhile.
-MOST_EARLY = 10
-
 #: What the log says of an attempt, by the status after it.
 BAD_ENDS: dict[str, str] = {
     Status.SCHEDULED: "Job %s (%s) raised at attempt %s of %s, it will be tried again.",
@@ -89,12 +86,18 @@ class Run:
 
     @property
     def rows(self) -> ScheduledJobQuerySet:
-        rows: ScheduledJobQuerySet = ScheduledJob.objects.using(self.job._state.db)
-        return rows
+        return rows_in(self.job._state.db or "")
 
     def now(self) -> int:
         """The database's clock, without asking it again."""
         return self.clock + (time.monotonic_ns() - self.stopwatch) // 1000
+
+
+@cache
+def rows_in(using: str) -> ScheduledJobQuerySet:
+    """All rows of a database: what each job asks for several times, and what is never read itself."""
+    rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
+    return rows
 
 
 #: Names the job that this process would run next, at an instant in microseconds; None: none just now.
@@ -129,16 +132,26 @@ def start(
         message_id: of the Celery message of several jobs that this is one of.
         now: replaces the database's clock where the slot is checked.
     """
-    rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
     task_id = task_id or task_id_of(message_id, pk)
-    for _ in range(MOST_EARLY):
-        try:
-            job = rows.start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
-        except NotYet as early:
-            time.sleep(early.seconds)
-        else:
-            return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
-    return None
+    try:
+        job = rows_in(using).start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
+    except NotYet as early:
+        run = start_when_due(early.job, task_id, message_id)
+        # The row may be another by now, and start all the same.
+        return run or start(pk, attempts, using=using, task_id=task_id, message_id=message_id, now=now)
+    return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
+
+
+def start_when_due(job: ScheduledJob, task_id: str, message_id: str) -> Run | None:
+    """Wait for the instant at which a job is due, by the database's clock, and start it if its row is as it was read.
+
+    It was read just now: to read it again would be to start it late.
+    """
+    read = Run(job, job.clock)  # type: ignore[attr-defined]
+    while (early := job.due_at - read.now()) > 0:
+        time.sleep(early / SECOND)
+    now = read.now()
+    return Run(job, now, message_id) if read.rows.start_free(job, now, worker_name(), task_id) else None
 
 
 def task_id_of(message_id: str, pk: int) -> str:
@@ -290,10 +303,9 @@ def adopt(pk: int, attempts: int, clock: int, *, using: str, message_id: str) ->
     Nothing of it was called yet, and nobody else will. By the instant it is told from the run of another thread that
     was given a copy of the message.
     """
-    rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
     mine = {"worker": worker_name(), "task_id": task_id_of(message_id, pk), "execution_start": to_datetime(clock)}
     try:
-        job = rows.in_progress().filter(pk=pk, attempts=attempts, **mine).to_run().first()
+        job = rows_in(using).in_progress().filter(pk=pk, attempts=attempts, **mine).to_run().first()
         return None if job is None else Run(job, database_now(using), message_id)
     except (OperationalError, InterfaceError):
         return None  # As if the process had died: the end of its lease tells of it.

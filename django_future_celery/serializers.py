@@ -47,6 +47,8 @@ def loads(text: str, *, bind: str) -> Any:
 
     Raises CorruptArguments for any other text, ObjectGone if a model instance is no longer in the database.
     """
+    if text in _NOTHING:
+        return _NOTHING[text]()
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -66,6 +68,7 @@ def preview(text: str) -> str:
 
 
 _EMPTY: dict[type, str] = {tuple: '{"$tuple":[]}', list: "[]", dict: "{}"}
+_NOTHING = {text: kind for kind, text in _EMPTY.items()}
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 

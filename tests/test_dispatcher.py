@@ -5,13 +5,14 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_future_celery import heartbeat, schedule_job
+from django_future_celery import heartbeat, querysets, runner, schedule_job
 from django_future_celery.clock import SECOND, database_now, to_datetime, to_micros
 from django_future_celery.dispatcher import AHEAD, FEW, MOST_REFUSED, databases, send, take_due, tick, tick_all
 from django_future_celery.exceptions import BrokerAway, BrokerLost
@@ -28,6 +29,13 @@ with_commits = pytest.mark.django_db(databases="__all__", transaction=True)
 
 def pks(jobs):
     return [job.pk for job in jobs]
+
+
+def edit(job, **changes):
+    """Change a job that waits, as the admin does."""
+    for name, value in changes.items():
+        setattr(job, name, value)
+    job.save()
 
 
 def elsewhere(alias, function):
@@ -437,6 +445,33 @@ class TestAhead:
         row = row_of(job)
         assert row["status"] == "complete"
         assert row["execution_start"] >= row["time_slot_start"]
+
+    @pytest.mark.parametrize(
+        ("change", "status"),
+        [
+            (lambda job: job.cancel(), "cancelled"),
+            (lambda job: edit(job, time_slot_start=job.time_slot_start + timedelta(hours=1)), "scheduled"),
+            (lambda job: edit(job, time_slot_end=job.time_slot_end + timedelta(hours=1)), "complete"),
+            (lambda job: edit(job, priority=7), "complete"),
+            (lambda job: run_job(job.pk, 0, using=job.database, now=job.time_slot_start), "complete"),
+        ],
+        ids=["cancelled", "later", "longer", "more urgent", "run"],
+    )
+    def test_what_becomes_of_the_row_during_the_wait_counts(self, alias, monkeypatch, change, status):
+        monkeypatch.setattr(querysets, "AHEAD", 60 * SECOND)
+        job = self.at(alias, SECOND, dispatched_at=timezone.now(), dispatches=1)
+
+        def sleep(seconds):
+            monkeypatch.undo()
+            change(job)
+            time.sleep(seconds)
+
+        monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=sleep, monotonic_ns=time.monotonic_ns))
+        run_job(job.pk, 0, using=alias)
+
+        row = row_of(job)
+        assert row["status"] == status
+        assert row["attempts"] == (status == "complete")
 
     def test_a_start_does_not_wait_for_a_slot_that_was_moved(self, alias):
         job = self.at(alias, 60 * SECOND)
