@@ -1,5 +1,7 @@
 """Whoever cannot see well, or has a small screen, or reads from right to left, can use the pages, too."""
 
+from itertools import product
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -81,7 +83,7 @@ def test_the_page_of_progress_is_for_everybody(page, jobs, many):
     is_for_everybody(page)
 
 
-@pytest.mark.parametrize("name", ["list", "overview", "failed job", "form to add a job"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_for_everybody_from_right_to_left(open_as, boss, jobs, name):
     page = open_as(boss, bypass_csp=True, locale="he")
     page.goto(PAGES[name](jobs))
@@ -91,8 +93,7 @@ def test_a_page_is_for_everybody_from_right_to_left(open_as, boss, jobs, name):
 
 def is_for_everybody(page):
     """In both themes and on both screens axe finds nothing serious, and a phone scrolls in one direction only."""
-    # Not each with each: the theme has the colours, the screen the order of things.
-    for screen, theme in ((DESKTOP, "light"), (PHONE, "dark")):
+    for screen, theme in product((DESKTOP, PHONE), ("light", "dark")):
         page.set_viewport_size(screen)
         page.emulate_media(color_scheme=theme)
         # Colours fade from one theme to the other.
