@@ -17,9 +17,11 @@ from django.utils import timezone
 from django_future_celery.admin import ScheduledJobAdmin, chunks, filters, windows
 from django_future_celery.admin.lists import JobList
 from django_future_celery.admin.texts import describe_when
+from django_future_celery.clock import to_micros
 from django_future_celery.models import ScheduledJob
 from django_future_celery.states import END_STATES, Status
 from tests.factories import MINUTE, due_job, job_in, started_job
+from tests.plans import insert
 from tests.shop.models import Coupon, Order, Parcel
 from tests.test_admin import HOSTILE, LIST, admin_client, text_of, waiting_job  # noqa: F401
 
@@ -291,13 +293,13 @@ def full(alias, monkeypatch):
         monkeypatch.setattr(windows, name, size)
         monkeypatch.setattr(f"django_future_celery.admin.lists.{name}", size)
     monkeypatch.setattr(filters, "LOOKED_AT", 100)
-    rows = ScheduledJob.objects.using(alias)
     for status in Status.values:
         job_in(status, alias)
-    start = timezone.now() + timedelta(days=1)
-    columns = {"callable_name": "tests.shop.jobs.note", "time_slot_start": start}
-    statuses = [Status.SCHEDULED if n % 10 == 0 else Status.COMPLETE for n in range(ROWS)]
-    rows.bulk_create([ScheduledJob(status=status, **columns) for status in statuses], batch_size=2000)
+    now = timezone.now()
+    columns = {"created_at": now, "time_slot_start": now + 24 * HOUR, "priority": "0"}
+    ended = {"wake_at": "NULL", "execution_start": now, "execution_end": now}
+    insert(alias, ROWS // 10, status="'scheduled'", wake_at=str(to_micros(now + 24 * HOUR)), **columns)
+    insert(alias, ROWS * 9 // 10, status="'complete'", **columns | ended)
     if connections[alias].vendor == "mysql":  # There it would commit, and InnoDB looks for itself.
         return alias
     with connections[alias].cursor() as cursor:
