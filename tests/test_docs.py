@@ -10,12 +10,13 @@ import shlex
 import tomllib
 
 import pytest
+import yaml
 from celery.bin.celery import celery
 from click.testing import CliRunner
 from django.core.management import get_commands
 
 import django_future_celery
-from django_future_celery import checks, project_checks
+from django_future_celery import checks, checkup, gauges, project_checks
 from django_future_celery.checks import RULES
 from django_future_celery.conf import Settings
 from django_future_celery.states import Status
@@ -143,11 +144,22 @@ def test_the_units_of_systemd_start_what_can_be_started():
         check_celery([binary.rpartition("/")[2], *options])
 
 
+@pytest.mark.django_db
+def test_the_rules_for_prometheus_ask_for_metrics_that_are_there():
+    told = re.findall(r"^# TYPE (\w+)", gauges.exposition()[0].decode(), re.MULTILINE)
+    blocks = [yaml.safe_load(block.text) for page in PAGES.values() for block in page.blocks("yaml")]
+    rules = [rule for block in blocks for group in block["groups"] for rule in group["rules"]]
+    asked = {name for rule in rules for name in re.findall(r"future_celery_\w+", rule["expr"])}
+
+    assert len(rules) >= 5
+    assert asked <= set(told)
+
+
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 def test_every_block_is_of_a_kind_that_is_tested(page):
     languages = set(re.findall(r"^ *```(\S+)$", page.text, re.MULTILINE))
     directives = {"{toctree}", "{settings-table}", "{settings}", "{measured-on}", "{eval-rst}"}
-    assert languages <= {"python", "shell", "ini", "text"} | directives
+    assert languages <= {"python", "shell", "ini", "text", "yaml"} | directives
 
 
 # -- what is named is there -------------------------------------------------------------------------------------------
@@ -201,6 +213,13 @@ def test_the_system_checks_are_all_there():
 
     assert {first, last} == {"E001", max(rule.id for rule in RULES.values())}
     assert {name for name, _ in others} == made - {rule.id for rule in RULES.values()}
+
+
+def test_each_word_for_a_problem_is_explained_and_has_a_cure():
+    words = set(re.findall(r'(?:yield |Report\(\{)"(\w+)"', inspect.getsource(checkup)))
+    assert len(words) >= 5
+    assert words | {"ok"} == set(re.findall(r"^\| \d \| `(\w+)` \|", PAGES["monitoring"].text, re.MULTILINE))
+    assert words == set(re.findall(r"^## `(\w+)`:", PAGES["alerts"].text, re.MULTILINE))
 
 
 def test_every_public_name_is_in_the_reference():

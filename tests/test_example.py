@@ -108,15 +108,30 @@ def test_once_fails_when_a_job_is_not_as_it_should_be(manage):
     assert "is scheduled, it should be complete" in result.stdout
 
 
-def test_a_child_that_dies_is_shown_with_the_end_of_its_log(manage):
+def test_a_port_that_is_taken_is_told_before_anything_is_started(manage, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         result = manage("demo", "--port", str(taken.getsockname()[1]))
     assert result.returncode == 1
-    assert "web ended with code 1" in result.stdout
-    assert "already in use" in result.stdout
-    assert not any(map(is_alive, processes_of(result.stdout)))
+    assert "already. Take another: --port " in result.stdout
+    assert processes_of(result.stdout) == []
+
+
+def test_a_child_that_dies_is_shown_with_the_end_of_its_log(options, tmp_path):
+    log = tmp_path / "log" / "beat.log"
+    with subprocess.Popen([sys.executable, MANAGE, "demo", "--port", "0"], **options) as demo:
+        try:
+            output = read_until(demo.stdout, "Ctrl-C")
+            wait_until(lambda: "Starting..." in log.read_text(), what="the start of beat")
+            os.kill(processes_of(output)[1], signal.SIGKILL)
+            output += demo.communicate(timeout=TIMEOUT)[0]
+        finally:
+            demo.terminate()
+    assert demo.returncode == 1
+    assert "beat ended with code -9" in output
+    assert "beat: Starting..." in output
+    assert not any(map(is_alive, processes_of(output)))
 
 
 ATTEMPT = 'future_celery_attempts_total{callable="reminders.jobs.deliver",outcome="complete"}'

@@ -58,6 +58,12 @@ def test_without_django_celery_beat_the_scheduler_stands_on_celerys_own(project)
     wait_until(Ledger.objects.using(stack.alias).filter(entry="periodic").exists, what="the periodic task")
 
 
+def test_a_worker_may_be_the_beat_as_well(project):
+    stack = project("postgresql", "redis")
+    stack.worker("-B", "--scheduler", "future", "-s", str(stack.folder / "schedule"))
+    wait_for(schedule_job("1s", "tests.shop.jobs.note", using=stack.alias))
+
+
 def test_under_another_beat_scheduler_the_tick_is_a_periodic_task(project):
     from django_future_celery.conf import BEAT_SCHEDULE
 

@@ -16,6 +16,8 @@ from reminders.demo import processes, scenes
 #: Seconds between two looks at the jobs and at the child processes.
 LOOK = 0.25
 WEB_TIMEOUT = 30
+#: Without an address it would listen on all of this machine's, and it asks for no password here.
+FLOWER = "-m celery -A config flower --address=127.0.0.1"
 
 WHERE_TO_LOOK = """
   Reminders  http://127.0.0.1:{port}/
@@ -41,6 +43,8 @@ class Command(BaseCommand):
 
     def handle(self, *, once, timeout, port, **options):
         signal.signal(signal.SIGTERM, lambda *received: sys.exit("Terminated."))
+        if not once:
+            refuse_taken(port)
         self.prepare()
         try:
             with processes.Children() as children:
@@ -85,7 +89,7 @@ class Command(BaseCommand):
         wait_for_web(children, port)
         jobs = [*scenes.schedule(), *scenes.schedule_more()]
         self.say(f"Scheduled {len(jobs)} jobs.")
-        flower = f"cd {quote(str(settings.BASE_DIR))} && {quote(sys.executable)} -m celery -A config flower"
+        flower = f"cd {quote(str(settings.BASE_DIR))} && {quote(sys.executable)} {FLOWER}"
         metrics = f"http://127.0.0.1:{port}/monitoring/metrics/" if settings.FUTURE_CELERY_PROMETHEUS else NO_METRICS
         self.say(WHERE_TO_LOOK.format(port=port, flower=flower, metrics=metrics, var=settings.VAR_DIR))
         with suppress(KeyboardInterrupt):
@@ -131,10 +135,20 @@ def wait_for_web(children, port):
     deadline = time.monotonic() + WEB_TIMEOUT
     while time.monotonic() < deadline:
         children.wait(LOOK)
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if answers(port):
+            return
     raise CommandError(f"The web server does not answer on port {port}; see {settings.VAR_DIR / 'log'}.")
+
+
+def refuse_taken(port):
+    """Say so before anything is started or emptied: what answers there may be another demo."""
+    if port and answers(port):
+        raise CommandError(f"Something answers on port {port} already. Take another: --port {port + 1}, or 0 for any.")
+
+
+def answers(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port():
