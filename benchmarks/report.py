@@ -38,9 +38,12 @@ def markdown(figures: Figures, about: Mapping[str, Any]) -> str:
     lines += [f"- {name}: {value}" for name, value in about["machine"].items()]
     for section in figures.sections():
         lines += ["", f"## {TITLES[section]}", "", *measured(section, figures, about)]
-    lines += ["", "## How each is configured", ""]
-    lines += [f"- **{peer['title']}** ({peer['versions']}): {peer['how']}" for peer in about["peers"].values()]
+    lines += ["", "## How each is configured", "", *configured(about)]
     return "\n".join(lines) + "\n"
+
+
+def configured(about: Mapping[str, Any]) -> list[str]:
+    return [f"- **{peer['title']}** ({peer['versions']}): {peer['how']}" for peer in about["peers"].values()]
 
 
 def measured(section: str, figures: Iterable[Figure], about: Mapping[str, Any]) -> list[str]:

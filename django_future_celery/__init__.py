@@ -69,10 +69,12 @@ def schedule_job(
             Times are seconds, a timedelta, or text such as ``'5m'``.
         max_attempts: how many times the job may be started at most, if it raises or its process dies;
             else ``FUTURE_CELERY_MAX_ATTEMPTS``.
-        retry_backoff, retry_backoff_max: the pause before the second attempt, doubled at each further one, and the
-            longest one; else ``FUTURE_CELERY_RETRY_BACKOFF_SECONDS`` and ``…_MAX_SECONDS``.
-        soft_time_limit, time_limit: after this time SoftTimeLimitExceeded is raised in the job, or its process is
-            killed. Celery's prefork workers alone can do that; else Celery's own settings hold.
+        retry_backoff: the pause before the second attempt, doubled at each further one;
+            else ``FUTURE_CELERY_RETRY_BACKOFF_SECONDS``.
+        retry_backoff_max: the longest pause; else ``FUTURE_CELERY_RETRY_BACKOFF_MAX_SECONDS``.
+        soft_time_limit: after this time SoftTimeLimitExceeded is raised in the job. Celery's prefork workers alone can
+            do that; else Celery's own settings hold.
+        time_limit: after this time its process is killed, in the same workers.
 
     Raises:
         ValueError, TypeError, ImportError: the call cannot work; nothing was written. The exact errors are in

@@ -66,7 +66,8 @@ def reschedule(
         relative_to: ``'scheduled'`` lets an offset count from the start of the old job's slot instead.
 
     Raises:
-        As ``schedule_job``; InvalidOption also for another ``relative_to``.
+        ValueError, TypeError, ImportError: as for ``schedule_job``.
+        InvalidOption: another ``relative_to``.
     """
     check_relative_to(relative_to)
 

@@ -54,3 +54,13 @@ html_css_files = ["extra.css"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
+
+
+def with_its_colons(app, what, name, item, options, lines):
+    """Keep Napoleon from taking what stands before a colon for a type: an empty comment is the first line instead."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", with_its_colons, priority=400)

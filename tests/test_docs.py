@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from django.core.management import get_commands
 
 import django_future_celery
-from django_future_celery import checks, checkup, gauges, project_checks
+from django_future_celery import checks, checkup, gauges, project_checks, signals
 from django_future_celery.checks import RULES
 from django_future_celery.conf import Settings
 from django_future_celery.states import Status
@@ -158,7 +158,7 @@ def test_the_rules_for_prometheus_ask_for_metrics_that_are_there():
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 def test_every_block_is_of_a_kind_that_is_tested(page):
     languages = set(re.findall(r"^ *```(\S+)$", page.text, re.MULTILINE))
-    directives = {"{toctree}", "{settings-table}", "{settings}", "{measured-on}", "{eval-rst}"}
+    directives = {"{toctree}", "{settings-table}", "{settings}", "{measured-on}", "{measured-with}", "{eval-rst}"}
     assert languages <= {"python", "shell", "ini", "text", "yaml"} | directives
 
 
@@ -223,7 +223,7 @@ def test_each_word_for_a_problem_is_explained_and_has_a_cure():
 
 
 def test_every_public_name_is_in_the_reference():
-    for name in django_future_celery.__all__:
+    for name in [*django_future_celery.__all__, *(name for name in vars(signals) if name.startswith("job_"))]:
         assert re.search(rf"^\.\. auto\w+:: (?:[\w.]*\.)?{name}\b", PAGES["reference"].text, re.MULTILINE), name
 
 

@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: ``uv run python docs/pictures [FOLDER]``, with Chromium installed.
+"""Takes the pictures of README and documentation: ``uv run python docs/pictures [FOLDER]``, with Chromium installed.
 
 The website of the example project is started on an empty database, which is filled with the jobs of a day. The pictures
 go to docs, if no other folder is named.
