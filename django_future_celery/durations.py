@@ -113,6 +113,7 @@ def _instant(value: datetime | timedelta | str, base: datetime) -> datetime:
 
 
 def _within_calendar(instant: datetime) -> datetime:
+    # The year says it of nearly all, without another datetime.
     if not FIRST.year < instant.year < LAST.year and not FIRST <= instant.replace(tzinfo=None) <= LAST:
         raise OverflowError
     return instant

@@ -170,8 +170,11 @@ def check_types(args: Any, kwargs: Any) -> None:
 
 @cache
 def defaults() -> Mapping[str, Any]:
-    """The values of a new row where a call says nothing."""
-    return {field.attname: field.get_default() for field in ScheduledJob._meta.concrete_fields}
+    """The values of a new row where a call says nothing; without those that each row has of its own moment."""
+    momentary = ("created_at", "trace_context")
+    return {
+        each.attname: each.get_default() for each in ScheduledJob._meta.concrete_fields if each.name not in momentary
+    }
 
 
 def new_row(database: str, columns: Mapping[str, Any]) -> ScheduledJob:
