@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router, transaction
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.lookups import Exact, IsNull
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -72,14 +73,15 @@ class ScheduledJob(models.Model):
     kwargs_text = models.TextField(_("keyword arguments"), db_column="kwargs", default="{}")
     queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
     priority = models.SmallIntegerField(_("priority"), default=0)
-    max_attempts = models.PositiveSmallIntegerField(_("at most attempts"), default=1)
+    # No PositiveSmallIntegerField, here and below: PostgreSQL parses such checks anew for each statement, dearly.
+    max_attempts = models.SmallIntegerField(_("at most attempts"), default=1)
     #: Seconds; None leaves them to the settings.
     retry_backoff = models.FloatField(_("pause before the second attempt"), null=True, blank=True)
     retry_backoff_max = models.FloatField(_("longest pause between attempts"), null=True, blank=True)
     #: Seconds; None leaves them to Celery's own settings.
     soft_time_limit = models.FloatField(_("soft time limit"), null=True, blank=True)
     time_limit = models.FloatField(_("time limit"), null=True, blank=True)
-    unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, unique=True, editable=False)
+    unique_key = models.CharField(_("unique key"), max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001
     #: The id of the job that reschedule() made this one from. No index: nothing asks for the jobs made from one.
     rescheduled_from = models.BigIntegerField(_("rescheduled from"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
@@ -91,9 +93,9 @@ class ScheduledJob(models.Model):
     )
     wake_at = WakeField(_("wake at"), null=True, editable=False)
     #: Starts that were committed. A run may write to its row only while this is the number it started with.
-    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    attempts = models.SmallIntegerField(_("attempts"), default=0, editable=False)
     dispatched_at = models.DateTimeField(_("sent at"), null=True, editable=False)
-    dispatches = models.PositiveIntegerField(_("times sent"), default=0, editable=False)
+    dispatches = models.IntegerField(_("times sent"), default=0, editable=False)
     #: NULL unless the last process that was to start the job did not have its code.
     unknown_since = models.DateTimeField(_("waits for its code since"), null=True, editable=False)
     #: Whether the run was asked to stop, and is to be killed, too.
@@ -138,10 +140,12 @@ class ScheduledJob(models.Model):
             ),
         ]
         constraints: ClassVar = [
+            # Not unique=True: that brings a second index, for LIKE, which each change of a row would write.
+            models.UniqueConstraint(name="future_unique_key", fields=["unique_key"]),
+            # In the fewest words, since PostgreSQL parses these, too.
             models.CheckConstraint(
-                name="future_ended_rows_sleep",
-                condition=Q(status__in=sorted(END_STATES), wake_at__isnull=True)
-                | Q(status__in=[Status.RUNNING, Status.SCHEDULED], wake_at__isnull=False),
+                name="future_waiting_rows_wake",
+                condition=Exact(IsNull(F("wake_at"), False), Q(status=Status.RUNNING) | Q(status=Status.SCHEDULED)),
             ),
         ]
 

@@ -363,7 +363,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         mine = {"done_id": job.pk, "done_attempts": job.attempts}
         ends = following.time_slot_end is None
         cursor = COMPLETE_AND_START.execute(self, ends, **mine, **completed, **_as_read(following, clock), **changes)
-        done, started = (count == 1 for count in cursor.fetchone())
+        done, started = cursor.fetchone()
         return _moved(job, COMPLETED | completed, done), _moved(following, STARTED | changes, started)
 
     def start_free(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
@@ -521,7 +521,7 @@ def _waiting(rows: ScheduledJobQuerySet, endless: bool) -> ScheduledJobQuerySet:
 def _free(rows: ScheduledJobQuerySet, endless: bool) -> ScheduledJobQuerySet:
     """The waiting row, unless somebody holds it."""
     free = _waiting(rows, endless).select_for_update(skip_locked=True).values("pk")
-    return _waiting(rows, endless).filter(pk__in=free)
+    return _waiting(rows, endless).filter(pk=free[:1])
 
 
 def _start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
@@ -546,8 +546,8 @@ def _complete_and_start(rows: ScheduledJobQuerySet, endless: bool) -> SQL:
     """Both in one round trip to PostgreSQL."""
     both = _free(rows, endless).extra(where=["EXISTS (SELECT 1 FROM done)"])
     (first, its_params), (second, more_params) = _complete(rows), _started(rows, both)
-    counts = "SELECT (SELECT count(*) FROM done), (SELECT count(*) FROM started)"
-    sql = f"WITH done AS ({first} RETURNING 1), started AS ({second} RETURNING 1) {counts}"
+    won = "SELECT EXISTS (SELECT 1 FROM done), EXISTS (SELECT 1 FROM started)"
+    sql = f"WITH done AS ({first} RETURNING 1), started AS ({second} RETURNING 1) {won}"
     return sql, [*its_params, *more_params]
 
 

@@ -40,7 +40,7 @@ class Statement:
         if key not in self.composed:
             # Django composes a lock inside a transaction only; here the statement itself is one.
             with transaction.atomic(using=rows.db, savepoint=False):
-                sql, params = self.compose(rows, *variant)
+                sql, params = written_out(connections[rows.db], *self.compose(rows, *variant))
             self.composed[key] = sql, [binding(each) for each in params]
         sql, bindings = self.composed[key]
         connection = connections[rows.db]
@@ -63,9 +63,14 @@ def cursor_of(connection: Any) -> Any:
     return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]
 
 
-def binding(param: Any) -> Binding:
-    if not isinstance(param, Given):
-        return lambda values, ops: param
+def written_out(connection: Any, sql: str, params: Sequence[Any]) -> tuple[str, list[Given]]:
+    """Write the parameters that are always the same into the text: half of them, which no run has to bind and send."""
+    quote = connection.schema_editor().quote_value
+    sql %= tuple("%s" if isinstance(param, Given) else quote(param) for param in params)
+    return sql, [param for param in params if isinstance(param, Given)]
+
+
+def binding(param: Given) -> Binding:
     name, kind = param.name, param.output_field.get_internal_type().replace("AutoField", "IntegerField")
     if kind == "DateTimeField":
         return lambda values, ops: ops.adapt_datetimefield_value(values[name])
