@@ -11,12 +11,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django_future_celery.clock import database_now, to_datetime
+from django_future_celery.clock import Watch, database_now, to_datetime
 from django_future_celery.models import ScheduledJob
 from django_future_celery.querysets import ScheduledJobQuerySet, is_open
 from django_future_celery.rows import twin
-from django_future_celery.runner import Outcome, Run, adopt, finish_and_start, missing_code, start, take_back
+from django_future_celery.runner import (
+    Outcome,
+    Run,
+    adopt,
+    finish_and_start,
+    missing_code,
+    start,
+    start_read,
+    take_back,
+)
 
 FOREVER = float("inf")
 
@@ -27,6 +37,7 @@ class Batch:
 
     Args:
         jobs: as they were read; what must be true of the rows is checked at each start.
+        watch: tells the database's time, if that was asked when they were read.
         message_id: of the Celery message that they came with, or ''.
         seconds: after so long no further job is started; the first one always is.
         stop: whether no further job is to be started.
@@ -36,6 +47,7 @@ class Batch:
 
     using: str
     jobs: InitVar[Iterable[ScheduledJob]]
+    watch: Watch | None = None
     message_id: str = ""
     seconds: float = FOREVER
     stop: Callable[[], bool] = lambda: False
@@ -53,6 +65,7 @@ class Batch:
         run = self.start_next()
         self.began = time.monotonic()
         while run is not None:
+            self.watch = run.watch
             self.started(run.job)
             outcome, run = self.finish(run)
             try:
@@ -70,7 +83,11 @@ class Batch:
     def start_next(self) -> Run | None:
         """Start the first of the waiting jobs whose row can be won."""
         while not self.is_over() and (job := self.take()) is not None:
-            run = start(job.pk, job.attempts, using=self.using, message_id=self.message_id, now=self.now)
+            how: dict[str, Any] = {"message_id": self.message_id, "now": self.now}
+            if self.watch is not None:
+                run = start_read(job, self.watch, **how)
+            else:
+                run = start(job.pk, job.attempts, using=self.using, **how)
             if run is not None:
                 return run
         return None
@@ -117,13 +134,14 @@ def release(using: str, jobs: Sequence[ScheduledJob]) -> int:
     return rows.release(jobs)
 
 
-def read(using: str, pairs: Iterable[tuple[int, int]]) -> list[ScheduledJob]:
-    """Read the jobs ``(id, attempts)`` of a message, in its order, that still wait."""
+def read(using: str, pairs: Iterable[tuple[int, int]]) -> tuple[list[ScheduledJob], Watch | None]:
+    """Read the jobs ``(id, attempts)`` of a message, in its order, that still wait; and the time, if there are any."""
     rows: ScheduledJobQuerySet = ScheduledJob.objects.using(using)
     order = {(pk, attempts): number for number, (pk, attempts) in enumerate(pairs)}
     jobs = [
         job
-        for job in rows.scheduled().filter(pk__in=[pk for pk, _ in order]).to_run()
+        for job in rows.scheduled().filter(pk__in=[pk for pk, _ in order]).to_run().with_clock()
         if (job.pk, job.attempts) in order
     ]
-    return sorted(jobs, key=lambda job: order[job.pk, job.attempts])
+    watch = Watch(max(job.clock for job in jobs)) if jobs else None  # type: ignore[attr-defined]
+    return sorted(jobs, key=lambda job: order[job.pk, job.attempts]), watch

@@ -184,6 +184,9 @@ def _suggestion(owner: Any, name: str) -> str:
 
 def check_known(path: str) -> None:
     """Raise UnknownCallable if this process surely does not have the callable. Nothing is imported to find out."""
+    home, _, name = path.rpartition(".")
+    if hasattr(sys.modules.get(home), name):
+        return
     parts = path.split(".")
     owner, locations, depth = None, None, 0
     for depth in range(1, len(parts)):

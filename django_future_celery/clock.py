@@ -8,6 +8,7 @@ zone, and in SQLite it is UTC even where ``USE_TZ`` is off.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,17 @@ def largest_utc_offset() -> int:
     zone, year = timezone.get_default_timezone(), datetime.now().year
     offsets = [datetime(year, month, 1, tzinfo=zone).utcoffset() or timedelta() for month in range(1, 13)]
     return max(offsets) // MICROSECOND
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The database's clock as it was read once, told on by this process's stopwatch."""
+
+    clock: int
+    stopwatch: int = field(default_factory=time.monotonic_ns)
+
+    def now(self) -> int:
+        return self.clock + (time.monotonic_ns() - self.stopwatch) // 1000
 
 
 def database_now(using: str) -> int:

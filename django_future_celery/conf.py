@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
@@ -142,23 +142,22 @@ class Settings:
     #: When you run Flower.
     FLOWER_URL: str | None = None
 
-    def __getattribute__(self, name: str) -> Any:
-        if not name.isupper():
-            return super().__getattribute__(name)
-        # Kept: Django takes its time to say that a project has not set one, and each job asks for several.
-        if name not in _values:
-            _values[name] = getattr(django_settings, PREFIX + name, super().__getattribute__(name))
-        return _values[name]
+
+class Reader:
+    """Reads each setting once: Django takes its time to say that a project has not set it, and jobs ask for several."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(django_settings, PREFIX + name, getattr(Settings, name))
+        setattr(self, name, value)
+        return value
 
 
-settings = Settings()
-
-_values: dict[str, Any] = {}
+settings = cast("Settings", Reader())
 
 
 def forget(*, setting: str, **options: Any) -> None:
     """Have a setting read anew that a test has changed."""
-    _values.pop(setting.removeprefix(PREFIX), None)
+    vars(settings).pop(setting.removeprefix(PREFIX), None)
 
 
 setting_changed.connect(forget, dispatch_uid=__name__)

@@ -142,7 +142,8 @@ def take_due(using: str, now: int) -> Claim:
     moment = to_datetime(now)
     with transaction.atomic(using=using):
         claim = divide(objects, now)
-        objects.filter(pk__in=[job.pk for job in claim.over]).expire(moment)
+        if claim.over:
+            objects.filter(pk__in=[job.pk for job in claim.over]).expire(moment)
         objects.put_off(claim.early, now)
         claim.ready = objects.lease(claim.ready, now)
     if claim.over:

@@ -76,6 +76,11 @@ def is_open(job: ScheduledJob, moment: datetime) -> bool:
     return job.time_slot_start <= moment and (job.time_slot_end is None or job.time_slot_end >= moment)
 
 
+def is_ahead(job: ScheduledJob, clock: int) -> bool:
+    """Whether a job is worth waiting for: its message may have left before it is due."""
+    return 0 < job.due_at - clock <= AHEAD
+
+
 def slot_over(moment: datetime) -> Q:
     return Q(time_slot_end__lt=moment)
 
@@ -111,6 +116,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def to_run(self) -> ScheduledJobQuerySet:
         """The rows with what a run needs of them."""
         return self.defer(*UNREAD)
+
+    def with_clock(self) -> ScheduledJobQuerySet:
+        """Give each job the database's time as ``clock``."""
+        return self.annotate(clock=DatabaseClock())
 
     def sent(self) -> ScheduledJobQuerySet:
         """The rows that have a message out."""
@@ -279,7 +288,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
             row = self.scheduled().filter(pk=pk, attempts=attempts)
-            job = row.to_run().locked().annotate(clock=DatabaseClock()).first()
+            job = row.to_run().locked().with_clock().first()
             if job is None:
                 return None
             if reason := missing(job):
@@ -287,7 +296,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             else:
                 clock: int = job.clock  # type: ignore[attr-defined]
                 moment = now or to_datetime(clock)
-                if now is None and 0 < job.due_at - clock <= AHEAD:
+                if now is None and is_ahead(job, clock):
                     raise NotYet(job)
                 if not is_open(job, moment):
                     row.expire(moment)
@@ -357,9 +366,9 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         """
         if connections[self.db].vendor != "postgresql":
             done = self.complete(job, return_value, to_datetime(clock))
-            return done, done and self.start_free(following, clock, job.worker, task_id)
-        completed = {"return_value": return_value, "execution_end": to_datetime(clock)}
+            return done, done and self.start_unheld(following, clock, job.worker, task_id)
         changes = _start_at(following, clock, job.worker, task_id)
+        completed = {"return_value": return_value, "execution_end": changes["execution_start"]}
         mine = {"done_id": job.pk, "done_attempts": job.attempts}
         ends = following.time_slot_end is None
         cursor = COMPLETE_AND_START.execute(self, ends, **mine, **completed, **_as_read(following, clock), **changes)
@@ -367,11 +376,18 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         return _moved(job, COMPLETED | completed, done), _moved(following, STARTED | changes, started)
 
     def start_free(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
-        """Start ``job`` unless somebody holds its row, or that is not as it was read."""
-        if connections[self.db].vendor == "postgresql":
-            changes = _start_at(job, clock, worker, task_id)
-            cursor = START_FREE.execute(self, job.time_slot_end is None, **_as_read(job, clock), **changes)
-            return _moved(job, STARTED | changes, cursor.rowcount == 1)
+        """Start ``job`` by one statement; not if somebody holds its row, or that is not as it was read.
+
+        Only PostgreSQL finds that out without waiting for whoever holds it.
+        """
+        if connections[self.db].vendor != "postgresql":
+            return False
+        changes = _start_at(job, clock, worker, task_id)
+        cursor = START_FREE.execute(self, job.time_slot_end is None, **_as_read(job, clock), **changes)
+        return _moved(job, STARTED | changes, cursor.rowcount == 1)
+
+    def start_unheld(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
+        """Start ``job`` in the transaction that is open; not if somebody holds its row, or it is not as it was read."""
         with transaction.atomic(using=self.db, savepoint=False):
             free = self.filter(pk=job.pk).only("pk").locked() if connections[self.db].vendor == "mysql" else [job]
             return bool(free) and self.win(job, clock, worker, task_id)

@@ -13,8 +13,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -35,7 +35,7 @@ from django_future_celery.callables import (
     resolve,
     takes_job,
 )
-from django_future_celery.clock import SECOND, database_now, to_datetime
+from django_future_celery.clock import SECOND, Watch, database_now, to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.exceptions import (
     ClaimLost,
@@ -47,7 +47,7 @@ from django_future_celery.exceptions import (
 )
 from django_future_celery.heartbeat import beating
 from django_future_celery.models import ScheduledJob
-from django_future_celery.querysets import ScheduledJobQuerySet
+from django_future_celery.querysets import ScheduledJobQuerySet, is_ahead, is_open
 from django_future_celery.redaction import get_logger, in_short
 from django_future_celery.signals import job_completed
 from django_future_celery.states import Status
@@ -78,19 +78,17 @@ class Run:
     """A job that this process has started."""
 
     job: ScheduledJob
-    #: The database's clock at the start, and this process's stopwatch at the same moment.
-    clock: int
+    #: Tells the database's time without asking it again.
+    watch: Watch
     #: The Celery message of several jobs that this is one of, or ''.
     message_id: str = ""
-    stopwatch: int = field(default_factory=time.monotonic_ns)
 
     @property
     def rows(self) -> ScheduledJobQuerySet:
         return rows_in(self.job._state.db or "")
 
     def now(self) -> int:
-        """The database's clock, without asking it again."""
-        return self.clock + (time.monotonic_ns() - self.stopwatch) // 1000
+        return self.watch.now()
 
 
 @cache
@@ -132,26 +130,42 @@ def start(
         message_id: of the Celery message of several jobs that this is one of.
         now: replaces the database's clock where the slot is checked.
     """
-    task_id = task_id or task_id_of(message_id, pk)
+    how: dict[str, Any] = {"task_id": task_id or task_id_of(message_id, pk), "message_id": message_id, "now": now}
+    if connections[using].vendor != "postgresql":
+        return start_locked(pk, attempts, using=using, **how)
+    job = rows_in(using).scheduled().filter(pk=pk, attempts=attempts).to_run().with_clock().first()
+    return None if job is None else start_read(job, Watch(job.clock), **how)  # type: ignore[attr-defined]
+
+
+def start_read(
+    job: ScheduledJob, watch: Watch, *, message_id: str, task_id: str = "", now: datetime | None = None
+) -> Run | None:
+    """As ``start``, for a job that has been read: by one statement, if its row is still that and nobody holds it."""
+    wait_if_ahead(job, watch, now)
+    clock, using, task_id = watch.now(), job._state.db or "", task_id or task_id_of(message_id, job.pk)
+    may_start = is_open(job, now or to_datetime(clock)) and not missing_code(job)
+    if may_start and rows_in(using).start_free(job, clock, worker_name(), task_id):
+        return Run(job, watch, message_id)
+    return start_locked(job.pk, job.attempts, using=using, task_id=task_id, message_id=message_id, now=now)
+
+
+def start_locked(
+    pk: int, attempts: int, *, using: str, task_id: str, message_id: str, now: datetime | None
+) -> Run | None:
+    """As ``start``, with a look at the row once it is locked: what keeps it from being started is noted on it."""
+    rows, worker = rows_in(using), worker_name()
     try:
-        job = rows_in(using).start(pk, attempts, worker=worker_name(), task_id=task_id, now=now, missing=missing_code)
+        job = rows.start(pk, attempts, worker=worker, task_id=task_id, now=now, missing=tell_missing_code)
     except NotYet as early:
-        run = start_when_due(early.job, task_id, message_id)
-        # The row may be another by now, and start all the same.
-        return run or start(pk, attempts, using=using, task_id=task_id, message_id=message_id, now=now)
-    return None if job is None else Run(job, job.clock, message_id)  # type: ignore[attr-defined]
+        wait_if_ahead(early.job, Watch(early.job.clock), now)  # type: ignore[attr-defined]
+        return start_locked(pk, attempts, using=using, task_id=task_id, message_id=message_id, now=now)
+    return None if job is None else Run(job, Watch(job.clock), message_id)  # type: ignore[attr-defined]
 
 
-def start_when_due(job: ScheduledJob, task_id: str, message_id: str) -> Run | None:
-    """Wait for the instant at which a job is due, by the database's clock, and start it if its row is as it was read.
-
-    It was read just now: to read it again would be to start it late.
-    """
-    read = Run(job, job.clock)  # type: ignore[attr-defined]
-    while (early := job.due_at - read.now()) > 0:
-        time.sleep(early / SECOND)
-    now = read.now()
-    return Run(job, now, message_id) if read.rows.start_free(job, now, worker_name(), task_id) else None
+def wait_if_ahead(job: ScheduledJob, watch: Watch, now: datetime | None) -> None:
+    """Wait for the instant at which a job is due, by the database's clock, if it has come a little before that."""
+    while now is None and is_ahead(job, clock := watch.now()):
+        time.sleep((job.due_at - clock) / SECOND)
 
 
 def task_id_of(message_id: str, pk: int) -> str:
@@ -159,12 +173,17 @@ def task_id_of(message_id: str, pk: int) -> str:
     return f"{message_id}.{pk}" if message_id else ""
 
 
+def tell_missing_code(job: ScheduledJob) -> str:
+    if reason := missing_code(job):
+        logger.warning("Job %s waits for a process that has its code: %s", job.pk, reason, extra={"job": job})
+    return reason
+
+
 def missing_code(job: ScheduledJob) -> str:
     """Tell why this process cannot have the code of a job, before anything of it is imported; '' if it may."""
     try:
         look_for_code(job)
     except (UnknownCallable, UnknownModel) as error:
-        logger.warning("Job %s waits for a process that has its code. %s", job.pk, error, extra={"job": job})
         return f"{worker_name()} does not have the code: {error}"
     except DatabaseError:
         raise
@@ -199,7 +218,7 @@ def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, 
     with beating(run.job), watching.watched(run.job):
         try:
             watching.started(run.job)
-            following_run = perform(run, following)
+            following_run = perform(run, following, before)
         except BaseException as error:
             leave_clean(before)
             outcome = record_error(run, error)
@@ -210,15 +229,14 @@ def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, 
     return Outcome(run.job), following_run
 
 
-def perform(run: Run, following: Following = nobody) -> Run | None:
-    function, using = find_code(run.job), run.job._state.db or ""
-    atomic = is_atomic(function)
-    with transaction_around(using, atomic):
-        with unbroken(using, atomic):
+def perform(run: Run, following: Following, before: Mapping[str, int]) -> Run | None:
+    function, connection = find_code(run.job), connections[run.job._state.db or ""]
+    with transaction_around(connection.alias, is_atomic(function)):
+        with unbroken(connection, before):
             value = call(run.job, function)
         # What waits for the hooks of a commit or for receivers of the signal would count as running all the while.
-        following = following if may_start_another(using) and not job_completed.receivers else nobody
-        if has_begun(using):
+        following = following if may_start_another(connection) and not job_completed.receivers else nobody
+        if has_begun(connection):
             return complete(run, value, following)
     # There is nothing that must be committed together with the record.
     return complete(run, value, following)
@@ -274,7 +292,7 @@ def complete(run: Run, value: Any, following: Following = nobody) -> Run | None:
         done, started = run.rows.complete_and_start(run.job, text, now, job, task_id=task_id)
     if not done:
         raise ClaimLost(f"Job {run.job.pk} was taken from {run.job.worker} while it ran: its lease was over.")
-    return Run(job, now, run.message_id) if job is not None and started else None
+    return Run(job, run.watch, run.message_id) if job is not None and started else None
 
 
 def record_error(run: Run, error: BaseException) -> Outcome:
@@ -306,7 +324,7 @@ def adopt(pk: int, attempts: int, clock: int, *, using: str, message_id: str) ->
     mine = {"worker": worker_name(), "task_id": task_id_of(message_id, pk), "execution_start": to_datetime(clock)}
     try:
         job = rows_in(using).in_progress().filter(pk=pk, attempts=attempts, **mine).to_run().first()
-        return None if job is None else Run(job, database_now(using), message_id)
+        return None if job is None else Run(job, Watch(database_now(using)), message_id)
     except (OperationalError, InterfaceError):
         return None  # As if the process had died: the end of its lease tells of it.
 

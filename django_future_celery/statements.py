@@ -12,8 +12,8 @@ from django.db.models.sql import UpdateQuery
 #: A text and its parameters, some of them still to be given.
 SQL = tuple[str, Sequence[Any]]
 
-#: From the named values, and the adapters of a connection, to what the driver gets in one place.
-Binding = Callable[[Mapping[str, Any], Any], Any]
+#: The name of a value; which method of the database's operations makes of it what the driver gets; its last argument.
+Binding = tuple[str, Callable[..., Any] | None, tuple[str, ...]]
 
 
 class Given(Expression):
@@ -41,11 +41,14 @@ class Statement:
             # Django composes a lock inside a transaction only; here the statement itself is one.
             with transaction.atomic(using=rows.db, savepoint=False):
                 sql, params = written_out(connections[rows.db], *self.compose(rows, *variant))
-            self.composed[key] = sql, [binding(each) for each in params]
+            self.composed[key] = sql, [binding(each, type(connections[rows.db].ops)) for each in params]
         sql, bindings = self.composed[key]
         connection = connections[rows.db]
-        cursor = cursor_of(connection)
-        cursor.execute(sql, [bind(values, connection.ops) for bind in bindings])
+        cursor, ops = cursor_of(connection), connection.ops
+        cursor.execute(
+            sql,
+            [values[name] if adapt is None else adapt(ops, values[name], *kind) for name, adapt, kind in bindings],
+        )
         return cursor
 
 
@@ -70,13 +73,13 @@ def written_out(connection: Any, sql: str, params: Sequence[Any]) -> tuple[str, 
     return sql, [param for param in params if isinstance(param, Given)]
 
 
-def binding(param: Given) -> Binding:
-    name, kind = param.name, param.output_field.get_internal_type().replace("AutoField", "IntegerField")
+def binding(param: Given, operations: Any) -> Binding:
+    kind = param.output_field.get_internal_type().replace("AutoField", "IntegerField")
     if kind == "DateTimeField":
-        return lambda values, ops: ops.adapt_datetimefield_value(values[name])
+        return param.name, operations.adapt_datetimefield_value, ()
     if kind.endswith("IntegerField"):
-        return lambda values, ops: ops.adapt_integerfield_value(values[name], kind)
-    return lambda values, ops: values[name]
+        return param.name, operations.adapt_integerfield_value, (kind,)
+    return param.name, None, ()
 
 
 def update_sql(rows: QuerySet[Any], changes: Mapping[str, Any]) -> SQL:

@@ -54,7 +54,8 @@ def run_batch(self: Task, pairs: list[tuple[int, int]], using: str | None = None
     seconds = 0.0 if is_limited(self) else settings.BATCH_SECONDS
     close_if_broken(alias)
     with told_of_jobs(self, _sends_events) as told:
-        batch = Batch(alias, read(alias, pairs), message_id, seconds, stop=is_stopping, started=told.started)
+        jobs = read(alias, pairs)
+        batch = Batch(alias, *jobs, message_id, seconds, stop=is_stopping, started=told.started)
         with holding(batch):
             return f"{tell_and_count(batch, told)} of {len(pairs)} jobs"
 
@@ -145,7 +146,7 @@ def release_rest(task: Any, args: Any, kwargs: Any) -> None:
     """Have the jobs of a message run elsewhere that nobody will start any more."""
     if task.name == RUN_BATCH:
         with calmly(alias_of(kwargs)) as using:
-            release(using, read(using, *args))
+            release(using, read(using, *args)[0])
 
 
 def alias_of(kwargs: Any) -> str:

@@ -16,41 +16,43 @@ def transaction_around(using: str, atomic: bool) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def unbroken(using: str, atomic: bool) -> Iterator[None]:
+def unbroken(connection: Any, before: Mapping[str, int]) -> Iterator[None]:
     """Raise if the transaction that the block began in is not the one that it ends in; close what it left unusable.
+
+    Args:
+        connection: of the job; it is inside the job's own transaction, unless the job is to have none.
+        before: as ``open_blocks`` gave it outside of that.
 
     Raises:
         TransactionLeftOpen: the block left an atomic() open, here or in another database.
         OperationalError: MySQL rolled the transaction of a deadlock's victim back, and the block swallowed the error:
             MySQL then goes on in a new transaction as if nothing had been. A savepoint does not outlive that.
     """
-    before = open_blocks()
-    mark = transaction.savepoint(using) if atomic and connections[using].vendor == "mysql" else None
+    atomic, using = connection.in_atomic_block, connection.alias
+    mark = transaction.savepoint(using) if atomic and connection.vendor == "mysql" else None
     yield
-    if left := [alias for alias, depth in open_blocks().items() if depth > before.get(alias, 0)]:
+    within = {**before, using: before.get(using, 0) + 1} if atomic else before
+    if left := [each.alias for each in tidy(within)]:
         raise TransactionLeftOpen(f"The job left a transaction.atomic() open in {', '.join(left)}: use it with 'with'.")
     if mark is not None:
         transaction.savepoint_commit(mark, using)
-    leave_clean(before)
 
 
-def may_start_another(using: str) -> bool:
+def may_start_another(connection: Any) -> bool:
     """Whether the transaction of a job may also start the next one.
 
     Not without one, and not where the commit has more to do: its hooks may take long, and the next job would count as
     running all the while. Under REPEATABLE READ and above the snapshot is that of this job: what others did to the next
     one since would end this one with an error.
     """
-    connection = connections[using]
     return connection.in_atomic_block and not connection.run_on_commit and reads_committed(connection)
 
 
-def has_begun(using: str) -> bool:
+def has_begun(connection: Any) -> bool:
     """Whether something of a job's transaction is to be committed, as far as that can be told.
 
     On PostgreSQL a transaction begins with its first query, so that one without queries costs no way to the server.
     """
-    connection = connections[using]
     if connection.vendor != "postgresql" or connection.connection is None:
         return True
     idle: bool = connection.connection.info.transaction_status == 0
@@ -71,13 +73,21 @@ def open_blocks() -> dict[str, int]:
 
 def leave_clean(before: Mapping[str, int]) -> None:
     """Close what a job left unusable: broken, with autocommit switched, or inside more blocks than ``before``."""
+    for connection in tidy(before):
+        forget(connection)
+
+
+def tidy(before: Mapping[str, int]) -> list[Any]:
+    """Close what a job left broken, or with autocommit switched; give what is inside more blocks than ``before``."""
+    left = []
     for connection in connections.all(initialized_only=True):
         if len(connection.atomic_blocks) > before.get(connection.alias, 0):
-            forget(connection)
+            left.append(connection)
         elif connection.in_atomic_block or connection.connection is None:
             continue
         elif connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"]:
             connection.close()
+    return left
 
 
 def close_if_broken(using: str) -> None:

@@ -28,10 +28,12 @@ def watched(job: ScheduledJob) -> Iterator[None]:
     """Let logs and traces know the job that runs in the block."""
     before = current_job.set(job)
     try:
+        if not settings.OPENTELEMETRY:
+            yield
+            return
         with ExitStack() as stack:
-            if settings.OPENTELEMETRY:
-                with harmless():
-                    stack.enter_context(tracing().span_of(job))
+            with harmless():
+                stack.enter_context(tracing().span_of(job))
             yield
     finally:
         current_job.reset(before)
@@ -39,7 +41,8 @@ def watched(job: ScheduledJob) -> Iterator[None]:
 
 def started(job: ScheduledJob) -> None:
     """Tell that a run begins; its start is committed."""
-    job_started.send_robust(sender=type(job), job=job)
+    if job_started.receivers:
+        job_started.send_robust(sender=type(job), job=job)
 
 
 def ended(job: ScheduledJob, error: BaseException | None = None, *, ran: bool = True) -> None:
@@ -55,7 +58,8 @@ def ended(job: ScheduledJob, error: BaseException | None = None, *, ran: bool = 
     if settings.PROMETHEUS:
         with harmless():
             metrics().count(job, ran)
-    send_end(job, error)
+    if anybody_listens():
+        send_end(job, error)
 
 
 def send_end(job: ScheduledJob, error: BaseException | None) -> None:
@@ -73,10 +77,14 @@ def send_end(job: ScheduledJob, error: BaseException | None) -> None:
 
 def all_ended(jobs: Iterable[ScheduledJob]) -> None:
     """Tell how jobs ended that one UPDATE has ended. ``jobs`` is a queryset, and read only if somebody watches."""
-    if settings.PROMETHEUS or any(signal.receivers for signal in SIGNALS):
+    if settings.PROMETHEUS or anybody_listens():
         with harmless():
             for job in jobs:
                 ended(job, ran=False)
+
+
+def anybody_listens() -> bool:
+    return any(signal.receivers for signal in SIGNALS)
 
 
 def trace_context() -> dict[str, str] | None:

@@ -79,7 +79,7 @@ def jobs_for(alias, *names, **columns):
 
 
 def run(alias, jobs, **options):
-    return list(Batch(alias, read(alias, [(job.pk, job.attempts) for job in jobs]), **options))
+    return list(Batch(alias, *read(alias, [(job.pk, job.attempts) for job in jobs]), **options))
 
 
 def ends(alias, jobs):
@@ -151,9 +151,9 @@ class TestTheCommit:
             run(alias, jobs)
         commits = [query for query in queries if query["sql"] == "COMMIT"]
 
-        assert len(commits) == 6  # of the first start, and of each end
+        assert len(commits) == 5 + (vendor != "postgresql")  # of each end; there the first start is one statement
         per_job = {"postgresql": 3, "mysql": 7, "sqlite": 4}[vendor]  # BEGIN, what is between, COMMIT
-        assert len(queries) <= 12 + 5 * per_job
+        assert len(queries) <= 8 + 5 * per_job
 
     def test_writes_what_a_start_of_its_own_writes(self, alias):
         alone, first, chained = jobs_for(alias, NOTE, NOTE, NOTE)
@@ -235,26 +235,27 @@ class TestTheCommit:
 
         batch = read(alias, [(job.pk, 0) for job in jobs])
         monkeypatch.setattr(connection, "_commit", lose_the_second_answer)
-        outcomes = list(Batch(alias, batch))
+        outcomes = list(Batch(alias, *batch))
 
         assert [row_of(job)["attempts"] for job in jobs] == [1, 1, 1]
         assert ends(alias, jobs) == ["complete"] * 3
         assert ledger(alias) == ["done"] * 3
         assert [outcome.failure for outcome in outcomes] == [None] * 3
 
-    def test_that_fails_leaves_the_next_job_to_be_started_by_itself(self, alias):
+    def test_that_fails_leaves_the_next_job_to_be_started_by_itself(self, alias, vendor):
         """As that of a deferred constraint does: its start was rolled back as well."""
         jobs = jobs_for(alias, NOTE, NOTE)
         batch = read(alias, [(job.pk, 0) for job in jobs])
-        with raising_at_commit(alias, 1, IntegrityError("no such order")):
-            list(Batch(alias, batch))
+        first = 0 if vendor == "postgresql" else 1  # Elsewhere the first start has a commit.
+        with raising_at_commit(alias, first, IntegrityError("no such order")):
+            list(Batch(alias, *batch))
 
         assert ends(alias, jobs) == ["failed", "complete"]
         assert ledger(alias) == ["done"]
 
     def test_does_not_take_the_run_of_another_thread_with_a_copy_of_the_message_for_its_own(self, alias):
         pairs = [(job.pk, 0) for job in jobs_for(alias, NOTE, NOTE)]
-        one, other = (Batch(alias, read(alias, pairs), "message") for _ in range(2))
+        one, other = (Batch(alias, *read(alias, pairs), "message") for _ in range(2))
         run = one.start_next()
         assert other.start_next().job.pk == pairs[1][0]
 
@@ -337,16 +338,16 @@ def test_a_message_that_comes_again_runs_nothing(alias):
     jobs = jobs_for(alias, NOTE, NOTE)
     batch = [(job.pk, 0) for job in jobs]
 
-    assert len(list(Batch(alias, read(alias, batch)))) == 2
+    assert len(list(Batch(alias, *read(alias, batch)))) == 2
     stale = Batch(alias, jobs)
     assert list(stale) == []
-    assert read(alias, batch) == []
+    assert read(alias, batch) == ([], None)
     assert ledger(alias) == ["done", "done"]
 
 
 def test_a_job_that_was_started_by_the_commit_before_waits_again_if_nobody_asks_for_it(alias):
     jobs = jobs_for(alias, NOTE, NOTE)
-    batch = iter(Batch(alias, read(alias, [(job.pk, 0) for job in jobs])))
+    batch = iter(Batch(alias, *read(alias, [(job.pk, 0) for job in jobs])))
     next(batch)
     assert ends(alias, jobs) == ["complete", "running"]
     batch.close()
@@ -369,7 +370,7 @@ class TestWhatIsNotStartedInTime:
 
     def test_is_due_as_before(self, alias, jobs):
         before = {job.pk: job.due_at for job in jobs}
-        batch = Batch(alias, read(alias, [(job.pk, 0) for job in jobs]), seconds=0)
+        batch = Batch(alias, *read(alias, [(job.pk, 0) for job in jobs]), seconds=0)
         with heartbeat.holding(batch):
             assert len(list(batch)) == 1
 
@@ -381,7 +382,7 @@ class TestWhatIsNotStartedInTime:
         assert sum(map(len, sent)) == len(jobs) - 1
 
     def test_is_released_behind_a_long_job(self, alias, jobs):
-        batch = Batch(alias, read(alias, [(job.pk, 0) for job in jobs]), seconds=0)
+        batch = Batch(alias, *read(alias, [(job.pk, 0) for job in jobs]), seconds=0)
         with heartbeat.holding(batch):
             outcomes = iter(batch)
             batch.began = 0.0
@@ -390,7 +391,7 @@ class TestWhatIsNotStartedInTime:
             assert list(outcomes) == []
 
     def test_is_left_alone_while_it_is_young(self, alias, jobs):
-        batch = Batch(alias, read(alias, [(job.pk, 0) for job in jobs]))
+        batch = Batch(alias, *read(alias, [(job.pk, 0) for job in jobs]))
         with heartbeat.holding(batch):
             heartbeat.release_all()
             assert ScheduledJob.objects.using(alias).sent().count() == len(jobs)
@@ -399,13 +400,13 @@ class TestWhatIsNotStartedInTime:
     def test_is_due_at_once_if_it_has_had_an_attempt(self, alias, rows):
         job = due_job(alias, max_attempts=3, attempts=1, dispatched_at=timezone.now(), dispatches=1)
         rows.filter(pk=job.pk).update(wake_at=database_now(alias) + 60_000_000)
-        Batch(alias, read(alias, [(job.pk, 1)])).release()
+        Batch(alias, *read(alias, [(job.pk, 1)])).release()
 
         assert row_of(job)["wake_at"] <= database_now(alias)
         assert row_of(job)["dispatched_at"] is None
 
     def test_stops_where_the_worker_is_to_end(self, alias, jobs):
-        batch = Batch(alias, read(alias, [(job.pk, 0) for job in jobs]), stop=lambda: True)
+        batch = Batch(alias, *read(alias, [(job.pk, 0) for job in jobs]), stop=lambda: True)
 
         assert len(list(batch)) == 1
 
@@ -414,7 +415,7 @@ def test_a_slot_that_is_over_meanwhile_is_not_started(alias):
     """By the clock that the process goes on counting itself, too."""
     jobs = jobs_for(alias, NOTE, NOTE, time_slot_end=timezone.now() + MINUTE)
     batch = read(alias, [(job.pk, 0) for job in jobs])
-    outcomes = list(Batch(alias, batch, now=timezone.now() + 2 * MINUTE))
+    outcomes = list(Batch(alias, *batch, now=timezone.now() + 2 * MINUTE))
 
     assert outcomes == []
     assert ends(alias, jobs) == ["expired", "expired"]

@@ -226,7 +226,9 @@ def jump(monkeypatch):
                 DatabaseClock, name, lambda *args, sql=sql, params=params: (f"({sql} + {seconds * SECOND})", params)
             )
         ahead = seconds * SECOND * 1000
-        monkeypatch.setattr(clock, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + ahead))
+        monkeypatch.setattr(
+            clock, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + ahead, monotonic_ns=time.monotonic_ns)
+        )
 
     return jump
 

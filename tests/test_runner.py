@@ -12,7 +12,7 @@ from django_future_celery import schedule_job
 from django_future_celery.exceptions import ClaimLost, JobFailed
 from django_future_celery.models import ScheduledJob
 from django_future_celery.reporting import report
-from django_future_celery.runner import call, complete, find_callable, finish, perform, run_job, start
+from django_future_celery.runner import call, complete, find_callable, finish, nobody, perform, run_job, start
 from tests.factories import row_of
 from tests.shop.models import Ledger, Order
 
@@ -276,7 +276,7 @@ def test_a_job_runs_in_one_transaction_with_its_end(alias):
 def test_perform_refuses_an_open_transaction(alias):
     mine = start(job_of("note", alias).pk, 0, using=alias)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic(using=alias):
-        perform(mine)
+        perform(mine, nobody, {})
 
 
 def test_connections_are_left_in_autocommit(alias):

@@ -31,6 +31,7 @@ from django_future_celery.clock import SECOND
 from django_future_celery.dispatcher import FEW
 from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
+from django_future_celery.querysets import ScheduledJobQuerySet
 from tests.model.bench import KINDS, Bench, Died, Twin, dying_at_commit, dying_at_end, effect, effects_in, raising
 from tests.model.clock import clock_in_hand
 from tests.model.job import END, GONE
@@ -273,7 +274,7 @@ class Machine(RuleBasedStateMachine):
         for pk, attempts in message:
             self.twin_of(pk).follow_run(attempts, raises=pk == raising_pk)
         with raising(raising_pk):
-            for _ in Batch(self.alias, read(self.alias, message), "message"):
+            for _ in Batch(self.alias, *read(self.alias, message), "message"):
                 pass
 
     @precondition(lambda self: self.broker.messages)
@@ -281,7 +282,8 @@ class Machine(RuleBasedStateMachine):
     def die_at_the_start(self, number, keep):
         """The worker dies before its start is committed."""
         twin, attempts = self.take(number, keep)
-        with dying_at_commit(self.alias, 0):
+        # On PostgreSQL the start is one statement, which is all of its transaction.
+        with dying_at_commit(self.alias, 0), patch.object(ScheduledJobQuerySet, "start_free", side_effect=Died):
             twin.bench.start(attempts)
 
     @precondition(lambda self: self.alive)

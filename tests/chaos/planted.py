@@ -57,7 +57,7 @@ BUGS = [
     Bug(
         "complete recorded after the commit",
         "runner.py",
-        "if has_begun(using):",
+        "if has_begun(connection):",
         "if False:",
         "frozen",
     ),

@@ -176,7 +176,7 @@ class Bench:
     def throw(self, attempt):
         if attempt in self.runs:
             with raising(self.pk), suppress(Boom):
-                runner.perform(self.runs[attempt])
+                runner.perform(self.runs[attempt], runner.nobody, {})
 
     def record(self, attempt):
         if attempt in self.runs:
@@ -188,7 +188,7 @@ class Bench:
     def die_later(self, attempt, death):
         """Die after the call."""
         with death, suppress(ClaimLost):
-            runner.perform(self.runs.pop(attempt))
+            runner.perform(self.runs.pop(attempt), runner.nobody, {})
 
     def renew(self, attempt):
         self.rows.renew([(self.pk, attempt)])

@@ -7,8 +7,7 @@ from unittest.mock import patch
 
 from django_future_celery import backoff, clock
 from django_future_celery.clock import SECOND
-from django_future_celery.querysets import COMPLETE, COMPLETE_AND_START, START
-from django_future_celery.runner import Run
+from django_future_celery.querysets import COMPLETE, COMPLETE_AND_START, START, START_FREE
 
 #: Far from the host's clock, so that whoever reads that one is found out.
 BEGIN = 2_000_000_000 * SECOND
@@ -36,10 +35,10 @@ def clock_in_hand() -> Iterator[Hand]:
         for vendor in ("postgresql", "mysql"):
             stack.enter_context(patch.object(clock.DatabaseClock, f"as_{vendor}", tell))
         # What is composed meanwhile has the hand's time in it.
-        for statement in (START, COMPLETE, COMPLETE_AND_START):
+        for statement in (START, START_FREE, COMPLETE, COMPLETE_AND_START):
             stack.enter_context(patch.object(statement, "composed", {}))
         # SQLite has the host's clock.
         stack.enter_context(patch.object(clock, "time", SimpleNamespace(time_ns=lambda: hand.now * 1000)))
-        stack.enter_context(patch.object(Run, "now", lambda run: hand.now))
+        stack.enter_context(patch.object(clock.Watch, "now", lambda watch: hand.now))
         stack.enter_context(patch.object(backoff, "random", SimpleNamespace(uniform=max)))
         yield hand

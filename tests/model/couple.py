@@ -98,7 +98,7 @@ class Couple:
     # -- a process ----------------------------------------------------------------------------------------------------
 
     def take(self, message):
-        batch = Batch(self.alias, read(self.alias, self.pairs(message)), id_of(message))
+        batch = Batch(self.alias, *read(self.alias, self.pairs(message)), id_of(message))
         self.go_on(self.processes.index(None), message, batch, None)
 
     def go_on(self, number, message, batch, run):
@@ -136,7 +136,7 @@ class Couple:
         message = self.processes[number][2]
         self.die(number)
         recovery.record_death(self.alias, id_of(message), "Worker lost.")
-        release(self.alias, read(self.alias, self.pairs(message)))
+        release(self.alias, read(self.alias, self.pairs(message))[0])
 
 
 def id_of(message):
