@@ -176,9 +176,12 @@ class ScheduledJob(models.Model):
             raise WrongStatus(f"Job {self.pk} does not wait any more, so it cannot be changed: reschedule() it.")
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any], **options: Any) -> ScheduledJob:
+    def from_db(
+        cls, db: str | None, field_names: Iterable[str], values: Iterable[Any], *, fetch_mode: Any = None
+    ) -> ScheduledJob:
         job = cls.from_values(zip(field_names, values, strict=True), db)
-        vars(job._state).update(options)
+        if fetch_mode is not None:
+            vars(job._state)["fetch_mode"] = fetch_mode
         return job
 
     @classmethod
