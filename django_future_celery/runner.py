@@ -66,6 +66,10 @@ logger = get_logger(__name__)
 #: Seconds between the tries to record an error while the database does not answer: some ten seconds in all.
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
 
+#: Microseconds before its instant at which a job that has come ahead is started: the commit takes no time after it.
+#: Nothing is called before that instant.
+HEAD_START = SECOND // 200
+
 #: What the log says of an attempt, by the status after it.
 BAD_ENDS: dict[str, str] = {
     Status.SCHEDULED: "Job %s (%s) raised at attempt %s of %s, it will be tried again.",
@@ -141,10 +145,13 @@ def start_read(
     job: ScheduledJob, watch: Watch, *, message_id: str, task_id: str = "", now: datetime | None = None
 ) -> Run | None:
     """As ``start``, for a job that has been read: by one statement, if its row is still that and nobody holds it."""
-    wait_if_ahead(job, watch, now)
+    wait_if_ahead(job, watch, now, HEAD_START)
     clock, using, task_id = watch.now(), job._state.db or "", task_id or task_id_of(message_id, job.pk)
+    if now is None and is_ahead(job, clock):
+        clock = job.due_at
     may_start = is_open(job, now or to_datetime(clock)) and not missing_code(job)
     if may_start and rows_in(using).start_free(job, clock, worker_name(), task_id):
+        wait_if_ahead(job, watch, now)
         return Run(job, watch, message_id)
     return start_locked(job.pk, job.attempts, using=using, task_id=task_id, message_id=message_id, now=now)
 
@@ -162,9 +169,9 @@ def start_locked(
     return None if job is None else Run(job, Watch(job.clock), message_id)  # type: ignore[attr-defined]
 
 
-def wait_if_ahead(job: ScheduledJob, watch: Watch, now: datetime | None) -> None:
+def wait_if_ahead(job: ScheduledJob, watch: Watch, now: datetime | None, head_start: int = 0) -> None:
     """Wait for the instant at which a job is due, by the database's clock, if it has come a little before that."""
-    while now is None and is_ahead(job, clock := watch.now()):
+    while now is None and is_ahead(job, clock := watch.now() + head_start):
         time.sleep((job.due_at - clock) / SECOND)
 
 

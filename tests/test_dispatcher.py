@@ -446,6 +446,28 @@ class TestAhead:
         assert row["status"] == "complete"
         assert row["execution_start"] >= row["time_slot_start"]
 
+    def test_nothing_is_called_before_its_instant(self, alias, monkeypatch):
+        job, called = self.at(alias, AHEAD // 2), []
+        monkeypatch.setattr(runner, "call", lambda *args: called.append(database_now(alias)))
+        run_job(job.pk, 0, using=alias)
+
+        assert called[0] >= job.due_at
+
+    def test_one_statement_starts_the_row_a_moment_before_its_instant(self, alias, vendor, monkeypatch):
+        monkeypatch.setattr(querysets, "AHEAD", SECOND)
+        monkeypatch.setattr(runner, "HEAD_START", SECOND // 2)
+        job, seen = self.at(alias, SECOND), []
+
+        def sleep(seconds):
+            seen.append(row_of(job)["status"])
+            time.sleep(seconds)
+
+        monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=sleep))
+        run_job(job.pk, 0, using=alias)
+
+        assert seen == (["scheduled", "running"] if vendor == "postgresql" else ["scheduled"])
+        assert row_of(job)["execution_start"] >= job.time_slot_start
+
     @pytest.mark.parametrize(
         ("change", "status"),
         [
