@@ -91,6 +91,10 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
     def scheduled(self) -> ScheduledJobQuerySet:
         return self.filter(status=Status.SCHEDULED)
 
+    def waiting(self, pk: int, attempts: int) -> ScheduledJobQuerySet:
+        """The row of a job that waits for its start after so many."""
+        return self.scheduled().filter(pk=pk, attempts=attempts)
+
     def running(self) -> ScheduledJobQuerySet:
         return self.filter(status=Status.RUNNING)
 
@@ -287,7 +291,7 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
         """
         with transaction.atomic(using=self.db):
             # The clock is read once nothing is left to wait for: not before a lock that somebody holds for long.
-            row = self.scheduled().filter(pk=pk, attempts=attempts)
+            row = self.waiting(pk, attempts)
             job = row.to_run().locked().with_clock().first()
             if job is None:
                 return None

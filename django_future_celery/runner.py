@@ -137,7 +137,7 @@ def start(
     how: dict[str, Any] = {"task_id": task_id or task_id_of(message_id, pk), "message_id": message_id, "now": now}
     if connections[using].vendor != "postgresql":
         return start_locked(pk, attempts, using=using, **how)
-    job = rows_in(using).scheduled().filter(pk=pk, attempts=attempts).to_run().with_clock().first()
+    job = rows_in(using).waiting(pk, attempts).to_run().with_clock().first()
     return None if job is None else start_read(job, Watch(job.clock), **how)  # type: ignore[attr-defined]
 
 

@@ -71,6 +71,7 @@ BUGS = [
         more=(("row = rows.scheduled().filter(", "row = rows.filter("),),
     ),
     Bug("start without the slot check", "querysets.py", "if not is_open(job, moment):", "if False:", "stale"),
+    Bug("start by one statement without the slot check", "runner.py", "is_open(job, now or to", "(now or to", "stale"),
     Bug(
         "start without the attempts check",
         "querysets.py",
