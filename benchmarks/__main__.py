@@ -28,7 +28,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.stage import ROOT, Stage
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = {"jobs": 2000, "rounds": 1, "seconds": 10, "millions": 0.05}
+QUICK = {"jobs": 2000, "rounds": 1, "seconds": 10, "millions": [0.05]}
 
 #: CPU per job comes from the same runs as the drain.
 SECTIONS: dict[str, Callable[[Stage, Figures, argparse.Namespace], None]] = {
@@ -37,7 +37,7 @@ SECTIONS: dict[str, Callable[[Stage, Figures, argparse.Namespace], None]] = {
     "schedule": lambda stage, figures, it: measure_schedule.measure(stage, figures, it.jobs, it.rounds),
     "lateness": lambda stage, figures, it: measure_lateness.measure(stage, figures, it.seconds),
     "growth": lambda stage, figures, it: measure_growth.measure(stage, figures, it.jobs, it.rounds, it.millions),
-    "idle": lambda stage, figures, it: measure_idle.measure(stage, figures, it.seconds, it.millions),
+    "idle": lambda stage, figures, it: measure_idle.measure(stage, figures, it.seconds, it.millions[0]),
     "flower": lambda stage, figures, it: measure_flower.measure(stage, figures, it.jobs, it.rounds),
 }
 ALSO = {"cpu": "drain"}
@@ -83,7 +83,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=20_000, help="how many a drain has")
     parser.add_argument("--seconds", type=int, default=60, help="how long lateness and the idle beat are watched")
-    parser.add_argument("--millions", type=float, default=1, help="finished and future rows of growth, of each")
+    parser.add_argument(
+        "--millions", type=float, nargs="+", default=[1], help="finished and future rows of growth, of each"
+    )
     parser.add_argument("--quick", action="store_true", help=f"see that all works: {QUICK}")
     parser.add_argument("--postgresql", default="postgres://postgres@127.0.0.1:5432/postgres")
     parser.add_argument("--redis", default="redis://127.0.0.1:6379/15", help="must be empty; it is flushed")
@@ -108,7 +110,10 @@ def names(known: dict[str, Any]) -> Callable[[str], list[str]]:
 
 def told(options: argparse.Namespace) -> dict[str, Any]:
     when = datetime.now(UTC).isoformat(timespec="minutes")
-    return {"when": when} | {name: getattr(options, name) for name in ("jobs", "rounds", "seconds", "millions")}
+    millions = " and ".join(f"{each:g}" for each in options.millions)
+    return {"when": when, "millions": millions} | {
+        name: getattr(options, name) for name in ("jobs", "rounds", "seconds")
+    }
 
 
 def present(peers: list[Peer], python: str) -> list[Peer]:

@@ -5,6 +5,7 @@ The future rows come first, and have the lower ids: who looks for due rows in th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.figures import Figures
@@ -19,8 +20,8 @@ DONE = "SELECT count(*) FROM django_future_celery_scheduledjob WHERE status = 'c
 LAST = "SELECT coalesce(max(id), 0) FROM django_future_celery_scheduledjob"
 
 
-def measure(stage: Stage, figures: Figures, jobs: int, rounds: int, millions: float) -> None:
-    for rows in (0, int(millions * 1_000_000)):
+def measure(stage: Stage, figures: Figures, jobs: int, rounds: int, millions: Sequence[float]) -> None:
+    for rows in (0, *(int(each * 1_000_000) for each in millions)):
         case = f"beside {rows:,} finished and {rows:,} future rows" if rows else "empty table"
         print(f"growth: {case}", flush=True)
         stage.empty()
