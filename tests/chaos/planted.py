@@ -44,6 +44,7 @@ SEND_INSIDE = """
     with transaction.atomic(using=using):
         claim = take_due(using, now)
         sent, broken = send(claim.ready, publish, using, claim.more)
+        time.sleep(0.2)  # As a commit of many rows may take.
 """
 
 BUGS = [
