@@ -184,6 +184,7 @@ def _suggestion(owner: Any, name: str) -> str:
 
 def check_known(path: str) -> None:
     """Raise UnknownCallable if this process surely does not have the callable. Nothing is imported to find out."""
+    # The usual case. Of a module that is not loaded, None, nothing public is found.
     home, _, name = path.rpartition(".")
     if hasattr(sys.modules.get(home), name):
         return

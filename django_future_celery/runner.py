@@ -67,7 +67,7 @@ logger = get_logger(__name__)
 PATIENCE = (0.1, 0.3, 1.0, 3.0, 6.0)
 
 #: Microseconds before its instant at which a job that has come ahead is started: the commit takes no time after it.
-#: Nothing is called before that instant.
+#: Nothing is called before the instant.
 HEAD_START = SECOND // 200
 
 #: What the log says of an attempt, by the status after it.
@@ -151,8 +151,7 @@ def start_read(
         clock = job.due_at
     may_start = is_open(job, now or to_datetime(clock)) and not missing_code(job)
     if may_start and rows_in(using).start_free(job, clock, worker_name(), task_id):
-        wait_if_ahead(job, watch, now)
-        return Run(job, watch, message_id)
+        return when_due(Run(job, watch, message_id), now)
     return start_locked(job.pk, job.attempts, using=using, task_id=task_id, message_id=message_id, now=now)
 
 
@@ -167,6 +166,16 @@ def start_locked(
         wait_if_ahead(early.job, Watch(early.job.clock), now)  # type: ignore[attr-defined]
         return start_locked(pk, attempts, using=using, task_id=task_id, message_id=message_id, now=now)
     return None if job is None else Run(job, Watch(job.clock), message_id)  # type: ignore[attr-defined]
+
+
+def when_due(run: Run, now: datetime | None) -> Run:
+    """Give a run that had a head start at the instant of its job. If anything ends the wait, the job waits again."""
+    try:
+        wait_if_ahead(run.job, run.watch, now)
+    except BaseException:
+        take_back(run)
+        raise
+    return run
 
 
 def wait_if_ahead(job: ScheduledJob, watch: Watch, now: datetime | None, head_start: int = 0) -> None:

@@ -468,6 +468,24 @@ class TestAhead:
         assert seen == (["scheduled", "running"] if vendor == "postgresql" else ["scheduled"])
         assert row_of(job)["execution_start"] >= job.time_slot_start
 
+    def test_the_end_of_the_process_during_the_wait_costs_no_job(self, alias, vendor, monkeypatch):
+        monkeypatch.setattr(querysets, "AHEAD", SECOND)
+        monkeypatch.setattr(runner, "HEAD_START", SECOND // 2)
+        job, seen = self.at(alias, SECOND, dispatched_at=timezone.now(), dispatches=1), []
+
+        def sleep(seconds):
+            seen.append(row_of(job)["status"])
+            if seen[-1] == "running" or vendor != "postgresql":
+                raise KeyboardInterrupt
+            time.sleep(seconds)
+
+        monkeypatch.setattr(runner, "time", SimpleNamespace(sleep=sleep))
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job.pk, 0, using=alias)
+
+        row = row_of(job)
+        assert (row["status"], row["max_attempts"] - row["attempts"]) == ("scheduled", 1)
+
     @pytest.mark.parametrize(
         ("change", "status"),
         [
