@@ -95,10 +95,7 @@ class Batch:
     def finish(self, run: Run) -> tuple[Outcome, Run | None]:
         """Finish a run; give the run of the following job, too, if it has been started by the same commit."""
         self.tried = None
-        outcome, following = finish_and_start(run, self.next_to_start)
-        if following is None and self.tried is not None:
-            pk, attempts, clock = self.tried
-            following = adopt(pk, attempts + 1, clock, using=self.using, message_id=self.message_id)
+        outcome, following = finish_and_start(run, self.next_to_start, self.find_tried)
         if following is not None:
             self.take()
         return outcome, following
@@ -110,6 +107,13 @@ class Batch:
             return None
         self.tried = (job.pk, job.attempts, now)
         return twin(job)  # What waits stays as it was read: a start may yet be rolled back.
+
+    def find_tried(self) -> Run | None:
+        """Give the run of the next job if it was started by a commit whose answer was lost."""
+        if self.tried is None:
+            return None
+        pk, attempts, clock = self.tried
+        return adopt(pk, attempts + 1, clock, using=self.using, message_id=self.message_id)
 
     def take(self) -> ScheduledJob | None:
         try:

@@ -104,10 +104,12 @@ def rows_in(using: str) -> ScheduledJobQuerySet:
 
 #: Names the job that this process would run next, at an instant in microseconds; None: none just now.
 Following = Callable[[int], ScheduledJob | None]
+#: Looks whether a commit has started the following job, although it raised; None: it has not.
+LookAgain = Callable[[], Run | None]
 
 
-def nobody(now: int) -> None:
-    """Name no job."""
+def nobody(now: int = 0) -> None:
+    """Name no job, and find none."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ def finish(run: Run) -> Outcome:
     return finish_and_start(run)[0]
 
 
-def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, Run | None]:
+def finish_and_start(
+    run: Run, following: Following = nobody, look_again: LookAgain = nobody
+) -> tuple[Outcome, Run | None]:
     """As ``finish``; give the run of the following job, too, if the commit that completes this one began it."""
     before = open_blocks()
     with beating(run.job), watching.watched(run.job):
@@ -239,7 +243,7 @@ def finish_and_start(run: Run, following: Following = nobody) -> tuple[Outcome, 
             leave_clean(before)
             outcome = record_error(run, error)
             leave_clean(before)
-            return outcome, None
+            return outcome, look_again()
         leave_clean(before)
         watching.ended(run.job)
     return Outcome(run.job), following_run

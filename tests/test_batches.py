@@ -261,6 +261,17 @@ class TestTheCommit:
 
         assert one.finish(run)[1] is None
 
+    def test_nor_where_its_commit_raised(self, alias, vendor):
+        pairs = [(job.pk, 0) for job in jobs_for(alias, NOTE, NOTE)]
+        one, other = (Batch(alias, *read(alias, pairs), "message") for _ in range(2))
+        run = one.start_next()
+        second = other.start_next()
+        # Two threads of one process may start at one instant, but for this test they do not.
+        earlier = second.job.execution_start - MINUTE
+        ScheduledJob.objects.using(alias).filter(pk=second.job.pk).update(execution_start=earlier)
+        with raising_at_commit(alias, 0, IntegrityError("no such order")):
+            assert one.finish(run)[1] is None
+
 
 CHANGES = {
     "cancel": lambda rows: rows.cancel(),

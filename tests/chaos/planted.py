@@ -134,8 +134,8 @@ BUGS = [
     Bug(
         "a start whose commit was not answered is not taken on",
         "batch.py",
-        "if following is None and self.tried is not None:",
-        "if False:",
+        "if self.tried is None:",
+        "if True:",
         "unanswered",
     ),
     Bug("in the storm: lost runs are not looked for", "dispatcher.py", "= recover(using, now)", "= Recovered()"),
