@@ -392,9 +392,9 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
 
     def start_unheld(self, job: ScheduledJob, clock: int, worker: str, task_id: str) -> bool:
         """Start ``job`` in the transaction that is open; not if somebody holds its row, or it is not as it was read."""
-        with transaction.atomic(using=self.db, savepoint=False):
-            free = self.filter(pk=job.pk).only("pk").locked() if connections[self.db].vendor == "mysql" else [job]
-            return bool(free) and self.win(job, clock, worker, task_id)
+        if connections[self.db].vendor == "mysql" and not self.filter(pk=job.pk).only("pk").locked():
+            return False
+        return self.win(job, clock, worker, task_id)
 
     def fail(self, job: ScheduledJob, error: str, ended: datetime) -> bool:
         changes = {"execution_end": ended, "error": error}
