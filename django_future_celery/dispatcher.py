@@ -25,6 +25,7 @@ from django_future_celery.pruning import prune_in_tick
 from django_future_celery.querysets import AHEAD, ScheduledJobQuerySet
 from django_future_celery.recovery import Recovered, recover
 from django_future_celery.redaction import get_logger
+from django_future_celery.sizes import sizes
 from django_future_celery.text import one_line
 from django_future_celery.watching import all_ended
 
@@ -170,10 +171,12 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     """
     lost, due = objects.woken(now).sent().to_run(), objects.woken(now + AHEAD).filter(dispatched_at=None).to_run()
     pausing = Q(wake_at__gt=now, attempts__gt=0)
-    room = settings.WINDOW - objects.sent()[: settings.WINDOW].count()
+    # First: to read in the order of an index forbids PostgreSQL to sort in the rest of the transaction.
     jobs = list(lost.order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
-    size = settings.CLAIM_SIZE - len(jobs)
-    narrow = room < size + settings.CLAIM_SIZE
+    claim_size, window = sizes(objects)
+    room = window - objects.sent()[:window].count()
+    size = claim_size - len(jobs)
+    narrow = room < size + claim_size
     room = max(0, min(room, size))
     for priority in objects.priorities():
         fresh = due.not_running().exclude(pausing).level(priority).locked().first_rows(room)

@@ -179,6 +179,15 @@ class ScheduledJobQuerySet(QuerySet["ScheduledJob"]):
             cursor.execute("SET LOCAL enable_sort = off")
             return list(self[:limit])
 
+    def last_lengths(self, count: int) -> list[timedelta]:
+        """How long the last ones of the jobs took that completed."""
+        last = self.ended_as(Status.COMPLETE).order_by("-execution_end").only("execution_start", "execution_end")
+        return [
+            job.execution_end - job.execution_start
+            for job in last.first_rows(count)
+            if job.execution_start is not None and job.execution_end is not None
+        ]
+
     def next_wake(self, after: int) -> int | None:
         """The next instant after ``after`` at which a row wants to be looked at."""
         ahead = self.filter(wake_at__gt=after)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django_future_celery.clock import to_datetime
 from django_future_celery.conf import settings
 from django_future_celery.redaction import redact
+from django_future_celery.sizes import sizes
 from django_future_celery.states import Status
 from django_future_celery.text import storable
 
@@ -77,12 +78,14 @@ def _pausing(job: ScheduledJob) -> str:
 
 
 def _due(job: ScheduledJob, now: datetime) -> str:
-    told = {"since": _told(_wake(job)), "window": settings.WINDOW}
-    if type(job).objects.using(job.database).sent()[: settings.WINDOW].count() >= settings.WINDOW:
+    rows = type(job).objects.using(job.database)
+    window = sizes(rows).window
+    told = {"since": _told(_wake(job)), "window": window}
+    if rows.sent()[:window].count() >= window:
         text = ngettext(
             "It has been due since %(since)s and waits for room: %(window)d job is with the broker already.",
             "It has been due since %(since)s and waits for room: %(window)d jobs are with the broker already.",
-            settings.WINDOW,
+            window,
         )
     elif now - _wake(job) > timedelta(seconds=2 * settings.TICK_SECONDS):
         text = gettext(

@@ -60,7 +60,9 @@ def fill(alias, size, *, sent=20, running=20, ends=1, analyzed=True):
     past, later = to_datetime(now - HOUR), to_datetime(now + HOUR)
     due = {"status": "'scheduled'", "created_at": past, "time_slot_start": past, "wake_at": f"{now} - n - 1"}
     future = due | {"time_slot_start": later, "wake_at": f"{now + HOUR} + n"}
-    ended = due | {"status": "'complete'", "wake_at": "NULL", "execution_start": past, "execution_end": past}
+    # Their runs were long: no tick takes more than its settings say.
+    began = to_datetime(now - 100 * HOUR)
+    ended = due | {"status": "'complete'", "wake_at": "NULL", "execution_start": began, "execution_end": past}
     out = due | {"dispatched_at": past, "priority": "0", "wake_at": lease(now, sent)}
     runs = due | {"status": "'running'", "execution_start": past, "priority": "0", "wake_at": lease(now, running)}
     insert(alias, size * 2 // 10, **future, priority="(n %% 3 - 1) * 10")

@@ -19,6 +19,8 @@ from django_future_celery.exceptions import BrokerAway, BrokerLost
 from django_future_celery.models import ScheduledJob
 from django_future_celery.recovery import recover
 from django_future_celery.runner import run_job
+from django_future_celery.sizes import LATEST
+from django_future_celery.states import Status
 from tests.factories import MINUTE, due_job, row_of, started_job
 from tests.shop.models import Ledger
 
@@ -557,6 +559,32 @@ class TestTheWindow:
         ends = [tick([].extend, alias) for _ in range(3)]
 
         assert [(end.sent, end.full) for end in ends] == [(2, False), (2, True), (0, True)]
+
+    @pytest.mark.parametrize(
+        ("lengths", "times"),
+        [
+            ([1], 4),
+            ([0], 4),
+            ([2.5], 4),
+            ([5], 2),
+            ([1, 9], 2),
+            ([10], 1),
+            ([3_600_000], 1),
+            ([1] * LATEST + [20] * LATEST, 1),
+            ([20] * LATEST + [1] * LATEST, 4),
+        ],
+    )
+    def test_has_room_for_more_while_the_last_jobs_were_short(self, alias, rows, lengths, times):
+        began = timezone.now() - 2 * timedelta(hours=1)
+        for number, length in enumerate(lengths):
+            start = began + timedelta(seconds=number)
+            times_of_run = {"execution_start": start, "execution_end": start + timedelta(milliseconds=length)}
+            rows.filter(pk=due_job(alias).pk).update(status=Status.COMPLETE, wake_at=None, **times_of_run)
+        for _ in range(16):
+            due_job(alias)
+        ends = [tick([].extend, alias).sent for _ in range(3)]
+
+        assert ends == [2 * times, times, 0]
 
     def test_has_room_again_for_each_job_that_was_started(self, alias, rows):
         jobs = [due_job(alias, priority=-each) for each in range(5)]

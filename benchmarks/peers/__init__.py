@@ -11,7 +11,6 @@ from benchmarks.peers import (
     huey_sql,
     original,
     ours,
-    ours_large,
     ours_plain,
     procrastinate,
     raw,
@@ -21,7 +20,7 @@ from benchmarks.peers.base import Peer
 __all__ = ["PEERS", "Peer"]
 
 MODULES = (
-    *(ours_large, ours, ours_plain, original, procrastinate, django_tasks_db, django_ox, django_q2, django_q2_redis),
+    *(ours, ours_plain, original, procrastinate, django_tasks_db, django_ox, django_q2, django_q2_redis),
     *(huey, huey_sql, celery_eta, celery, raw),
 )
 PEERS: dict[str, Peer] = {module.PEER.name: module.PEER for module in MODULES}

@@ -24,7 +24,7 @@ def timed() -> float:
 
 
 def full() -> float:
-    """A tick that finds more than it takes. What it took is deleted, so the window is open again."""
+    """A tick that hands over many jobs. They are deleted, so the window is open again."""
     last = max(ScheduledJob.objects.order_by("-pk").values_list("pk", flat=True)[:1], default=0)
     fill(DUE)
     took = timed()

@@ -82,7 +82,7 @@ class Samples:
         return self.after(rows.values_list("wake_at", flat=True), share)  # type: ignore[no-any-return]
 
     def sent(self) -> Sample:
-        """The jobs that have a message out: no more than the setting ``WINDOW`` lets."""
+        """The jobs that have a message out: no more than the window has room for."""
         return Sample(self.jobs.filter(status=Status.SCHEDULED, dispatched_at__isnull=False))
 
     def running(self) -> Sample:
