@@ -173,8 +173,8 @@ def lock_due(objects: ScheduledJobQuerySet, now: int, claim: Claim) -> list[Sche
     pausing = Q(wake_at__gt=now, attempts__gt=0)
     # First: to read in the order of an index forbids PostgreSQL to sort in the rest of the transaction.
     jobs = list(lost.order_by("wake_at", "id").locked()[: settings.CLAIM_SIZE])
-    claim_size, window = sizes(objects)
-    room = window - objects.sent()[:window].count()
+    claim_size, window, sent = sizes(objects)
+    room = window - sent
     size = claim_size - len(jobs)
     narrow = room < size + claim_size
     room = max(0, min(room, size))

@@ -78,10 +78,9 @@ def _pausing(job: ScheduledJob) -> str:
 
 
 def _due(job: ScheduledJob, now: datetime) -> str:
-    rows = type(job).objects.using(job.database)
-    window = sizes(rows).window
+    _, window, sent = sizes(type(job).objects.using(job.database))
     told = {"since": _told(_wake(job)), "window": window}
-    if rows.sent()[:window].count() >= window:
+    if sent >= window:
         text = ngettext(
             "It has been due since %(since)s and waits for room: %(window)d job is with the broker already.",
             "It has been due since %(since)s and waits for room: %(window)d jobs are with the broker already.",
