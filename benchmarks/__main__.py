@@ -144,7 +144,8 @@ def write(folder: Path, figures: Figures, about: dict[str, Any]) -> None:
     before = json.loads(raw.read_text()) if raw.exists() else {"figures": [], "peers": {}, "runs": {}}
     kept = [each for each in (Figure(**figure) for figure in before["figures"]) if each.section not in about["runs"]]
     figures = Figures(sorted([*kept, *figures], key=lambda each: list(SECTIONS).index(each.section)))
-    about = about | {name: before[name] | about[name] for name in ("peers", "runs")}
+    peers = {name: peer for name, peer in (before["peers"] | about["peers"]).items() if name in PEERS}
+    about = about | {"peers": peers, "runs": before["runs"] | about["runs"]}
     raw.write_text(json.dumps(about | {"figures": [asdict(figure) for figure in figures]}, indent=1))
     (folder / "results.md").write_text(report.markdown(figures, about))
     environment.run("benchmarks.chart", str(raw), cwd=ROOT)

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from benchmarks import report
+from benchmarks import environment, report
+from benchmarks.__main__ import write
 from benchmarks.figures import Figures, short
 from benchmarks.peers import PEERS
 from benchmarks.stage import ROOT
@@ -50,6 +51,21 @@ def test_the_results_say_how_each_is_configured(figures):
 
 def test_each_section_tells_with_which_options_it_was_measured(figures):
     assert "*Measured with: when yesterday, jobs 10.*" in report.markdown(figures, ABOUT)
+
+
+def test_sections_that_were_not_measured_stay_and_peers_that_are_gone_do_not(figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "run", lambda *args, **options: None)  # It draws the chart.
+    peers = {"ours": {"title": "Ours", "how": "As it comes.", "versions": "1.0"}}
+    write(tmp_path, figures, ABOUT | {"peers": peers | {"gone": ABOUT["peers"]["slow"]}})
+    again = Figures()
+    again.add("idle", "no jobs", MB=64.0)
+    write(tmp_path, again, ABOUT | {"peers": peers, "runs": {"idle": {"when": "today"}}})
+    text = (tmp_path / "results.md").read_text()
+
+    assert "1,234" in text
+    assert "when today" in text
+    assert "**Ours**" in text
+    assert "**Slow**" not in text
 
 
 def test_figures_from_a_server_whose_commits_do_not_last_are_marked(figures):
