@@ -261,7 +261,7 @@ class TestTheCommit:
 
         assert one.finish(run)[1] is None
 
-    def test_nor_where_its_commit_raised(self, alias, vendor):
+    def test_nor_where_its_commit_raised(self, alias):
         pairs = [(job.pk, 0) for job in jobs_for(alias, NOTE, NOTE)]
         one, other = (Batch(alias, *read(alias, pairs), "message") for _ in range(2))
         run = one.start_next()
